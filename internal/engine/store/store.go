@@ -1,0 +1,81 @@
+// Package store is the contract of the relational engine: durable write transactions,
+// snapshot reads, numbered migrations and the transactional outbox with its relay.
+//
+// The SQL of an aggregate stands in the package that owns the aggregate; such a package
+// imports store and no driver. Drivers live in store/sqlite and store/postgres and pass the
+// suite in store/storetest. SQL is written once for both: $1 placeholders, ON CONFLICT,
+// RETURNING, common table expressions; timestamps are integer microseconds UTC.
+package store
+
+import (
+	"context"
+	"errors"
+)
+
+// Dialect names the engine behind a DB, for the few statements that differ.
+type Dialect string
+
+// The dialects that exist.
+const (
+	SQLite   Dialect = "sqlite"
+	Postgres Dialect = "postgres"
+)
+
+var (
+	// ErrNoRows is returned by Row.Scan when a query found nothing.
+	ErrNoRows = errors.New("store: no rows")
+	// ErrUnavailable wraps every error of the engine itself (disk full, I/O error, connection
+	// lost, closed). It is transient: the caller keeps its message and tries again.
+	ErrUnavailable = errors.New("store: engine unavailable")
+	// ErrImmutable wraps the refusal of a trigger that guards an append-only table.
+	ErrImmutable = errors.New("store: table is append-only")
+	// ErrNewer is returned when the database was written by a newer program.
+	ErrNewer = errors.New("store: database has a newer schema than this program")
+)
+
+// DB is one database. It is safe for concurrent use.
+type DB interface {
+	// Update runs fn in one write transaction and returns nil only when the commit is durable.
+	// Writers are serialised on SQLite. fn may run more than once on engines that abort
+	// conflicting transactions, so it must not have effects outside tx; those belong into
+	// Tx.OnCommit. An error of fn rolls back and is returned as it is.
+	Update(ctx context.Context, fn func(tx Tx) error) error
+	// View runs fn on a read-only snapshot.
+	View(ctx context.Context, fn func(tx Tx) error) error
+	// Dialect tells which SQL the engine speaks.
+	Dialect() Dialect
+	// Origin is the random id given to this database when it was created; it never changes.
+	Origin() string
+	// Close waits for the running transaction and releases the engine. Safe to call twice.
+	Close() error
+}
+
+// Tx is one transaction. It is bound to the goroutine that runs fn and dies with it.
+// Statements are prepared once per engine connection and reused by their text, so a query
+// text must be constant or drawn from a small set.
+type Tx interface {
+	// Exec runs a statement and returns the number of rows it changed.
+	Exec(query string, args ...any) (int64, error)
+	// Query runs a statement that returns rows; the caller closes them before the next call on tx.
+	Query(query string, args ...any) (Rows, error)
+	// QueryRow runs a statement of which at most one row is wanted.
+	QueryRow(query string, args ...any) Row
+	// OnCommit registers fn to run once after the commit is durable, in order of registration,
+	// on the committing goroutine. It is ignored in View.
+	OnCommit(fn func())
+	// Context is the context of the Update or View call.
+	Context() context.Context
+}
+
+// Rows is a forward cursor.
+type Rows interface {
+	Next() bool
+	Scan(dest ...any) error
+	Err() error
+	Close() error
+}
+
+// Row is the result of QueryRow; Scan returns ErrNoRows when there was none.
+type Row interface {
+	Scan(dest ...any) error
+}
