@@ -13,7 +13,7 @@ var ErrUse = errors.New("audit: object built wrongly")
 
 // Object builds one canonical JSON object by appending, without maps. Keys may be given in any
 // order; sorted order is the fast one. Errors stick: every method may be called after a failure,
-// and Fragment returns the first one.
+// and Finish returns the first one.
 //
 // The zero value is ready. An Object may be reused after Reset and is not safe for concurrent use.
 type Object struct {

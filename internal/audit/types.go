@@ -120,13 +120,13 @@ const (
 
 // Event types, category security.
 const (
-	InjectionDetected     Type = "injection.detected"
-	InjectionQuarantined  Type = "injection.quarantined"
-	TechniqueQuarantined  Type = "technique.quarantined"
-	AccumulationBreached  Type = "accumulation.threshold_breached"
-	SpendSoftLimit        Type = "spend.soft_limit"
-	SpendHardLimit        Type = "spend.hard_limit"
-	PatternSafetyBlock    Type = "fp.safety_block"
+	InjectionDetected    Type = "injection.detected"
+	InjectionQuarantined Type = "injection.quarantined"
+	TechniqueQuarantined Type = "technique.quarantined"
+	AccumulationBreached Type = "accumulation.threshold_breached"
+	SpendSoftLimit       Type = "spend.soft_limit"
+	SpendHardLimit       Type = "spend.hard_limit"
+	PatternSafetyBlock   Type = "fp.safety_block"
 )
 
 // Event types, category system.

@@ -50,6 +50,7 @@ type Bus struct {
 	closed    bool
 	consumers map[*Consumer]struct{}
 	inflight  sync.WaitGroup
+	replaying sync.Mutex // one replay at a time: each reads, adds to and writes the marks
 	closeOnce sync.Once
 	closeErr  error
 }
@@ -152,7 +153,9 @@ func (b *Bus) close() error {
 	b.closed = true
 	consumers := make([]*Consumer, 0, len(b.consumers))
 	for c := range b.consumers {
-		consumers = append(consumers, c)
+		if c.ready {
+			consumers = append(consumers, c)
+		}
 	}
 	b.mu.Unlock()
 

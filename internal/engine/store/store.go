@@ -25,12 +25,25 @@ var (
 	// ErrNoRows is returned by Row.Scan when a query found nothing.
 	ErrNoRows = errors.New("store: no rows")
 	// ErrUnavailable wraps every error of the engine itself (disk full, I/O error, connection
-	// lost, closed). It is transient: the caller keeps its message and tries again.
+	// lost, closed). It is transient: the caller keeps its message and tries again. When a
+	// commit fails with it, the transaction is not durable as far as the caller may rely on
+	// it, yet a power cut or a reconnect may still show that it happened: retry idempotently.
 	ErrUnavailable = errors.New("store: engine unavailable")
+	// ErrConstraint wraps the refusal of data by the schema: UNIQUE, CHECK, NOT NULL, foreign
+	// key, wrong type, too long. Trying again cannot help.
+	ErrConstraint = errors.New("store: constraint violated")
 	// ErrImmutable wraps the refusal of a trigger that guards an append-only table.
 	ErrImmutable = errors.New("store: table is append-only")
 	// ErrNewer is returned when the database was written by a newer program.
 	ErrNewer = errors.New("store: database has a newer schema than this program")
+	// ErrMigrations wraps a list of migrations that cannot be applied: a gap, a bad name, or a
+	// file that was changed after it had been applied.
+	ErrMigrations = errors.New("store: migrations do not fit")
+	// ErrReadOnly is returned by Update on a database that was opened for reading.
+	ErrReadOnly = errors.New("store: database is open read-only")
+	// ErrMisuse wraps calls that break the contract of Tx: a nested Update, a statement while a
+	// cursor is open, a Tx used after its end, an argument type that no engine stores.
+	ErrMisuse = errors.New("store: misuse of a transaction")
 )
 
 // DB is one database. It is safe for concurrent use.
@@ -38,7 +51,9 @@ type DB interface {
 	// Update runs fn in one write transaction and returns nil only when the commit is durable.
 	// Writers are serialised on SQLite. fn may run more than once on engines that abort
 	// conflicting transactions, so it must not have effects outside tx; those belong into
-	// Tx.OnCommit. An error of fn rolls back and is returned as it is.
+	// Tx.OnCommit. An error of fn rolls back and is returned as it is. A panic in fn rolls back
+	// and goes on in the caller's goroutine. ctx ends the wait for the writer and stops the
+	// transaction between two statements; a commit that has begun is finished.
 	Update(ctx context.Context, fn func(tx Tx) error) error
 	// View runs fn on a read-only snapshot.
 	View(ctx context.Context, fn func(tx Tx) error) error
@@ -51,6 +66,16 @@ type DB interface {
 }
 
 // Tx is one transaction. It is bound to the goroutine that runs fn and dies with it.
+//
+// A statement that fails dooms the transaction on every engine: Update then rolls back and
+// returns that error even when fn returns nil. ErrNoRows and a destination that does not fit
+// are no such failures.
+//
+// Arguments are nil, bool, the integer types, float64, string and []byte (a nil slice is
+// NULL); times are passed as integer microseconds. Destinations are pointers to these,
+// pointers to pointers and sql.Null for columns that may be NULL. An empty BLOB may be
+// scanned as a nil slice; use sql.Null[[]byte] where NULL must be told from empty.
+//
 // Statements are prepared once per engine connection and reused by their text, so a query
 // text must be constant or drawn from a small set.
 type Tx interface {
@@ -61,7 +86,8 @@ type Tx interface {
 	// QueryRow runs a statement of which at most one row is wanted.
 	QueryRow(query string, args ...any) Row
 	// OnCommit registers fn to run once after the commit is durable, in order of registration,
-	// on the committing goroutine. It is ignored in View.
+	// on the committing goroutine, which serves no other transaction meanwhile: fn must be short
+	// and must not call Update. It is ignored in View.
 	OnCommit(fn func())
 	// Context is the context of the Update or View call.
 	Context() context.Context

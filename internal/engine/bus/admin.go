@@ -1,0 +1,458 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+const adminTimeout = 15 * time.Second
+
+// TopicState is a row of the topic table beside what the broker has.
+type TopicState struct {
+	Topic      Topic
+	Exists     bool
+	Partitions int32
+	// Retention as the broker has it; negative means for ever, 0 that the broker did not say.
+	Retention time.Duration
+	Records   int64 // between start and end of the logs
+	Bytes     int64 // on disk, one replica; -1 when the broker does not tell
+	// Differences between table and broker, in words. Apply mends all but partition counts:
+	// changing those would break the order within a key.
+	Differences []string
+
+	configs map[string]string
+}
+
+// Change is one thing that Apply did.
+type Change struct {
+	Topic string
+	What  string
+}
+
+// Apply creates the topics of the table that are missing and corrects the configuration of those
+// that differ. It is what 'topics apply' runs, and Open when embedded. Repeating it is harmless.
+func (b *Bus) Apply(ctx context.Context) ([]Change, error) {
+	return b.apply(ctx, Topics())
+}
+
+// Create makes topics that are not in the table, and otherwise does what Apply does.
+func (b *Bus) Create(ctx context.Context, topics ...Topic) error {
+	_, err := b.apply(ctx, topics)
+	return err
+}
+
+func (b *Bus) apply(ctx context.Context, topics []Topic) ([]Change, error) {
+	done, err := b.enter()
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	states, err := b.describe(ctx, topics)
+	if err != nil {
+		return nil, fmt.Errorf("apply topics: %w", err)
+	}
+	var missing []Topic
+	var changes []Change
+	var alter []kmsg.IncrementalAlterConfigsRequestResource
+	for _, s := range states {
+		if !s.Exists {
+			missing = append(missing, s.Topic)
+			changes = append(changes, Change{s.Topic.Name, "created"})
+			continue
+		}
+		res := kmsg.NewIncrementalAlterConfigsRequestResource()
+		res.ResourceType, res.ResourceName = kmsg.ConfigResourceTypeTopic, s.Topic.Name
+		for _, want := range b.configsOf(s.Topic) {
+			if have := s.configs[want.name]; have != want.value {
+				cfg := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
+				cfg.Name, cfg.Value = want.name, &want.value
+				res.Configs = append(res.Configs, cfg)
+				changes = append(changes, Change{s.Topic.Name, fmt.Sprintf("%s %s -> %s", want.name, orDash(have), want.value)})
+			}
+		}
+		if len(res.Configs) > 0 {
+			alter = append(alter, res)
+		}
+	}
+	if err := b.createTopics(ctx, missing); err != nil {
+		return nil, err
+	}
+	if err := b.alterTopics(ctx, alter); err != nil {
+		return nil, err
+	}
+	return changes, nil
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+type setting struct{ name, value string }
+
+// configsOf is what a topic is created with and kept at.
+func (b *Bus) configsOf(t Topic) []setting {
+	cfgs := []setting{
+		{"cleanup.policy", "delete"},
+		{"retention.ms", strconv.FormatInt(b.retentionOf(t).Milliseconds(), 10)},
+		{"max.message.bytes", strconv.Itoa(maxBatchBytes)},
+	}
+	if b.cfg.Replication >= 3 {
+		cfgs = append(cfgs, setting{"min.insync.replicas", "2"})
+	}
+	return cfgs
+}
+
+func (b *Bus) retentionOf(t Topic) time.Duration {
+	if b.embedded != nil {
+		return t.EmbeddedRetention
+	}
+	return t.Retention
+}
+
+func (b *Bus) partitionsOf(t Topic) int32 {
+	if b.embedded != nil {
+		return 1
+	}
+	return t.Partitions
+}
+
+// createTopics makes all of them in one request: the embedded broker starts with it.
+func (b *Bus) createTopics(ctx context.Context, topics []Topic) error {
+	if len(topics) == 0 {
+		return nil
+	}
+	req := kmsg.NewPtrCreateTopicsRequest()
+	req.TimeoutMillis = int32(adminTimeout.Milliseconds())
+	for _, t := range topics {
+		rt := kmsg.NewCreateTopicsRequestTopic()
+		rt.Topic, rt.NumPartitions, rt.ReplicationFactor = t.Name, b.partitionsOf(t), -1
+		if b.cfg.Replication > 0 {
+			rt.ReplicationFactor = b.cfg.Replication
+		}
+		for _, c := range b.configsOf(t) {
+			rc := kmsg.NewCreateTopicsRequestTopicConfig()
+			rc.Name, rc.Value = c.name, &c.value
+			rt.Configs = append(rt.Configs, rc)
+		}
+		req.Topics = append(req.Topics, rt)
+	}
+	resp, err := req.RequestWith(ctx, b.client)
+	if err != nil {
+		return unavailable("create topics", err)
+	}
+	for _, t := range resp.Topics {
+		// Another process may have created it in between; Apply's next run sees its settings.
+		if err := kerr.ErrorForCode(t.ErrorCode); err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
+			return &TopicError{Topic: t.Topic, Err: unavailable("create", err)}
+		}
+	}
+	return nil
+}
+
+func (b *Bus) alterTopics(ctx context.Context, resources []kmsg.IncrementalAlterConfigsRequestResource) error {
+	if len(resources) == 0 {
+		return nil
+	}
+	req := kmsg.NewPtrIncrementalAlterConfigsRequest()
+	req.Resources = resources
+	resp, err := req.RequestWith(ctx, b.client)
+	if err != nil {
+		return unavailable("alter topics", err)
+	}
+	for _, r := range resp.Resources {
+		if err := kerr.ErrorForCode(r.ErrorCode); err != nil {
+			return &TopicError{Topic: r.ResourceName, Err: unavailable("alter configuration", err)}
+		}
+	}
+	return nil
+}
+
+// List returns the state of every topic of the table, in the table's order.
+func (b *Bus) List(ctx context.Context) ([]TopicState, error) {
+	done, err := b.enter()
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	states, err := b.describe(ctx, Topics())
+	if err != nil {
+		return nil, fmt.Errorf("list topics: %w", err)
+	}
+	if err := b.measure(ctx, states); err != nil {
+		return nil, fmt.Errorf("list topics: %w", err)
+	}
+	return states, nil
+}
+
+// describe reads what the broker has of topics, without sizes.
+func (b *Bus) describe(ctx context.Context, topics []Topic) ([]TopicState, error) {
+	found, err := b.metadata(ctx)
+	if err != nil {
+		return nil, err
+	}
+	states := make([]TopicState, len(topics))
+	at := make(map[string]*TopicState, len(topics))
+	var names []string
+	for i, t := range topics {
+		states[i] = TopicState{Topic: t, Bytes: -1}
+		s := &states[i]
+		at[t.Name] = s
+		info, ok := found[t.Name]
+		if !ok {
+			s.Differences = append(s.Differences, "missing")
+			continue
+		}
+		s.Exists, s.Partitions = true, int32(len(info.partitions))
+		names = append(names, t.Name)
+		if want := b.partitionsOf(t); s.Partitions != want {
+			s.Differences = append(s.Differences, fmt.Sprintf("%d partitions, table has %d", s.Partitions, want))
+		}
+	}
+	if len(names) == 0 {
+		return states, nil
+	}
+	configs, err := b.admin.DescribeTopicConfigs(ctx, names...)
+	if err != nil {
+		return nil, unavailable("read topic configurations", err)
+	}
+	for _, rc := range configs {
+		if rc.Err != nil {
+			return nil, &TopicError{Topic: rc.Name, Err: unavailable("read configuration", rc.Err)}
+		}
+		if s := at[rc.Name]; s != nil {
+			b.compare(s, rc.Configs)
+		}
+	}
+	return states, nil
+}
+
+func (b *Bus) compare(s *TopicState, configs []kadm.Config) {
+	s.configs = make(map[string]string, len(configs))
+	for _, c := range configs {
+		if c.Value != nil {
+			s.configs[c.Key] = *c.Value
+		}
+	}
+	if ms, err := strconv.ParseInt(s.configs["retention.ms"], 10, 64); err == nil {
+		s.Retention = time.Duration(ms) * time.Millisecond
+	}
+	for _, want := range b.configsOf(s.Topic) {
+		if have := s.configs[want.name]; have != want.value {
+			s.Differences = append(s.Differences, fmt.Sprintf("%s is %s, table has %s", want.name, orDash(have), want.value))
+		}
+	}
+}
+
+// measure fills in records and bytes. Brokers may refuse to tell sizes; that is not an error.
+func (b *Bus) measure(ctx context.Context, states []TopicState) error {
+	at := make(map[string]*TopicState, len(states))
+	var names []string
+	for i := range states {
+		if states[i].Exists {
+			at[states[i].Topic.Name] = &states[i]
+			names = append(names, states[i].Topic.Name)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	starts, ends, err := b.bounds(ctx, names)
+	if err != nil {
+		return err
+	}
+	for tp, end := range ends {
+		at[tp.Topic].Records += end - starts[tp]
+	}
+	dirs, err := b.admin.DescribeAllLogDirs(ctx, nil)
+	if err != nil {
+		return nil //nolint:nilerr // sizes are a courtesy
+	}
+	largest := make(map[TopicPartition]int64) // of the replicas
+	dirs.Each(func(d kadm.DescribedLogDir) {
+		d.Topics.Each(func(p kadm.DescribedLogDirPartition) {
+			tp := TopicPartition{Topic: p.Topic, Partition: p.Partition}
+			largest[tp] = max(largest[tp], p.Size)
+		})
+	})
+	for _, s := range at {
+		s.Bytes = 0
+	}
+	for tp, n := range largest {
+		if s := at[tp.Topic]; s != nil {
+			s.Bytes += n
+		}
+	}
+	return nil
+}
+
+// bounds returns start and end of every log of topics. The keys have no topic id.
+func (b *Bus) bounds(ctx context.Context, topics []string) (starts, ends map[TopicPartition]int64, err error) {
+	first, err := b.admin.ListStartOffsets(ctx, topics...)
+	if err == nil {
+		err = first.Error()
+	}
+	if err != nil {
+		return nil, nil, unavailable("list start offsets", err)
+	}
+	last, err := b.admin.ListEndOffsets(ctx, topics...)
+	if err == nil {
+		err = last.Error()
+	}
+	if err != nil {
+		return nil, nil, unavailable("list end offsets", err)
+	}
+	starts, ends = make(map[TopicPartition]int64), make(map[TopicPartition]int64)
+	first.Each(func(o kadm.ListedOffset) { starts[TopicPartition{Topic: o.Topic, Partition: o.Partition}] = o.Offset })
+	last.Each(func(o kadm.ListedOffset) { ends[TopicPartition{Topic: o.Topic, Partition: o.Partition}] = o.Offset })
+	return starts, ends, nil
+}
+
+// committed returns a group's offsets. The keys have no topic id.
+func (b *Bus) committed(ctx context.Context, group string) (map[TopicPartition]int64, error) {
+	resp, err := b.admin.FetchOffsets(ctx, group)
+	if errors.Is(err, kerr.GroupIDNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, unavailable("fetch offsets of group "+group, err)
+	}
+	at := make(map[TopicPartition]int64)
+	resp.Each(func(o kadm.OffsetResponse) {
+		if o.Err == nil && o.At >= 0 {
+			at[TopicPartition{Topic: o.Topic, Partition: o.Partition}] = o.At
+		}
+	})
+	return at, nil
+}
+
+// Lag returns how many records a group has still to commit, per partition, of every topic that
+// it has committed on or that a consumer of it in this process reads. Commits that this process
+// still gathers are sent first. The keys have no topic id.
+func (b *Bus) Lag(ctx context.Context, group string) (map[TopicPartition]int64, error) {
+	done, err := b.enter()
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	read := make(map[string]bool)
+	for _, c := range b.consumersOf(group) {
+		if err := c.commits.flush(ctx); err != nil {
+			return nil, fmt.Errorf("lag of %s: %w", group, err)
+		}
+		for _, t := range c.cfg.Topics {
+			read[t] = true
+		}
+	}
+	at, err := b.committed(ctx, group)
+	if err != nil {
+		return nil, fmt.Errorf("lag: %w", err)
+	}
+	for tp := range at {
+		read[tp.Topic] = true
+	}
+	if len(read) == 0 {
+		return map[TopicPartition]int64{}, nil
+	}
+	topics := make([]string, 0, len(read))
+	for t := range read {
+		topics = append(topics, t)
+	}
+	starts, ends, err := b.bounds(ctx, topics)
+	if err != nil {
+		return nil, fmt.Errorf("lag of %s: %w", group, err)
+	}
+	lag := make(map[TopicPartition]int64, len(ends))
+	for tp, end := range ends {
+		lag[tp] = max(0, end-max(at[tp], starts[tp]))
+	}
+	return lag, nil
+}
+
+func (b *Bus) consumersOf(group string) []*Consumer {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var cs []*Consumer
+	for c := range b.consumers {
+		if c.ready && c.cfg.Group == group {
+			cs = append(cs, c)
+		}
+	}
+	return cs
+}
+
+// pullBackGroups moves group offsets that lie above the end of a log back to that end. After a
+// power cut the log may have lost its tail while the offset survived; left alone, the log would
+// grow past the offset again and the new records below it would never be read. It has to happen
+// before anything is produced, hence in Open.
+func (b *Bus) pullBackGroups(ctx context.Context) error {
+	groups, err := b.admin.ListGroups(ctx)
+	if err != nil {
+		return unavailable("list groups", err)
+	}
+	if len(groups) == 0 {
+		return nil
+	}
+	ends := make(map[TopicPartition]int64)
+	listed, err := b.admin.ListEndOffsets(ctx)
+	if err != nil {
+		return unavailable("list end offsets", err)
+	}
+	listed.Each(func(o kadm.ListedOffset) {
+		if o.Err == nil {
+			ends[TopicPartition{Topic: o.Topic, Partition: o.Partition}] = o.Offset
+		}
+	})
+	b.lost = make(map[string]map[TopicPartition]int64)
+	for group := range groups {
+		if err := b.pullBack(ctx, group, ends); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *Bus) pullBack(ctx context.Context, group string, ends map[TopicPartition]int64) error {
+	at, err := b.committed(ctx, group)
+	if err != nil {
+		return err
+	}
+	move := make(map[TopicPartition]int64)
+	for tp, want := range at {
+		end, ok := ends[tp]
+		if !ok || want <= end {
+			continue
+		}
+		b.log.Warn("group offset lies beyond the end of its log; the tail of the log was lost",
+			"group", group, "topic", tp.Topic, "partition", tp.Partition, "offset", want, "end", end)
+		if b.lost[group] == nil {
+			b.lost[group] = make(map[TopicPartition]int64)
+		}
+		b.lost[group][tp], move[tp] = want, end
+	}
+	return b.commitDirect(ctx, group, move)
+}
+
+// commitDirect commits offsets of a group without members.
+func (b *Bus) commitDirect(ctx context.Context, group string, next map[TopicPartition]int64) error {
+	if len(next) == 0 {
+		return nil
+	}
+	var os kadm.Offsets
+	for tp, at := range next {
+		os.AddOffset(tp.Topic, tp.Partition, at, -1)
+	}
+	if err := b.admin.CommitAllOffsets(ctx, group, os); err != nil {
+		return unavailable("commit offsets of group "+group, err)
+	}
+	return nil
+}

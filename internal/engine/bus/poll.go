@@ -1,0 +1,251 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Poll waits for a record and returns a batch: closed when it has Records or Bytes of the
+// limits, or Linger after its first record. It returns ErrClosed after Close, the error of ctx
+// when that ends first (a batch that has begun is still returned), and ErrUnavailable for what
+// the broker refuses. A broker that is away is waited for.
+func (c *Consumer) Poll(ctx context.Context) (Batch, error) {
+	if err := c.standing(); err != nil {
+		return Batch{}, err
+	}
+	for {
+		if err := c.gather(ctx); err != nil {
+			return Batch{}, err
+		}
+		batch, err := c.cut(ctx)
+		// Empty: a rebalance took the records away before they were a batch.
+		if err != nil || len(batch.Records) > 0 {
+			return batch, err
+		}
+	}
+}
+
+func (c *Consumer) standing() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return ErrClosed
+	}
+	err := c.failed
+	c.failed = nil
+	return err
+}
+
+// gather fills pending until there is a batch in it, full or lingered for.
+func (c *Consumer) gather(ctx context.Context) error {
+	n, size := c.waiting()
+	for n == 0 {
+		err := c.fetch(ctx, c.cfg.Batch.Records)
+		if n, size = c.waiting(); err != nil {
+			if n == 0 {
+				return err
+			}
+			c.keepError(ctx, err)
+			return nil
+		}
+	}
+	if c.cfg.Batch.Linger < 0 {
+		return nil
+	}
+	var linger context.Context
+	for n < c.cfg.Batch.Records && size < c.cfg.Batch.Bytes {
+		if linger == nil {
+			var cancel context.CancelFunc
+			linger, cancel = context.WithTimeout(ctx, c.cfg.Batch.Linger)
+			defer cancel()
+		}
+		if err := c.fetch(linger, c.cfg.Batch.Records-n); err != nil {
+			c.keepError(linger, err)
+			return nil
+		}
+		n, size = c.waiting()
+	}
+	return nil
+}
+
+// keepError saves an error that came while a batch was gathered for the next Poll, so that the
+// batch is not lost. The end of ctx, which may be that of the linger, is no error.
+func (c *Consumer) keepError(ctx context.Context, err error) {
+	if errors.Is(err, ctx.Err()) || errors.Is(err, ErrClosed) {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failed = err
+}
+
+func (c *Consumer) waiting() (n, size int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, r := range c.pending {
+		size += recordSize(r)
+	}
+	return len(c.pending), size
+}
+
+func recordSize(r *kgo.Record) int {
+	n := len(r.Key) + len(r.Value)
+	for i := range r.Headers {
+		n += len(r.Headers[i].Key) + len(r.Headers[i].Value)
+	}
+	return n
+}
+
+// fetch moves at most limit records from the client to pending, waiting for the first.
+func (c *Consumer) fetch(ctx context.Context, limit int) error {
+	fetches := c.client.PollRecords(ctx, limit)
+	var failed error
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range fetches {
+		for j := range fetches[i].Topics {
+			t := &fetches[i].Topics[j]
+			for k := range t.Partitions {
+				p := &t.Partitions[k]
+				c.pending = append(c.pending, p.Records...)
+				if p.Err != nil && failed == nil {
+					failed = c.fetchError(ctx, t.Topic, p.Partition, p.Err)
+				}
+			}
+		}
+	}
+	return failed
+}
+
+// fetchError translates; nil when the client goes on by itself.
+func (c *Consumer) fetchError(ctx context.Context, topic string, partition int32, err error) error {
+	var loss *kgo.ErrDataLoss
+	switch {
+	case errors.Is(err, kgo.ErrClientClosed):
+		return ErrClosed
+	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
+		return ctx.Err()
+	case errors.As(err, &loss):
+		// The client has moved its position; take sees the gap in the offsets and reports it.
+		c.bus.log.Warn("the log lost records that were consumed", "error", err)
+		return nil
+	case errors.Is(err, kerr.UnknownTopicOrPartition):
+		return &TopicError{Topic: topic, Err: ErrUnknownTopic}
+	}
+	return unavailable(fmt.Sprintf("fetch %s/%d", topic, partition), err)
+}
+
+// gap is a place where offsets do not follow each other. Our topics are neither compacted nor
+// transactional, so it means that records are gone.
+type gap struct {
+	tp        TopicPartition
+	want, got int64
+}
+
+// cut takes a batch off pending. A gap ends the batch before it; at its head, it is reported
+// first, outside the lock. If that fails, the records stay and the next Poll comes here again.
+func (c *Consumer) cut(ctx context.Context) (Batch, error) {
+	for {
+		b, g := c.take()
+		if g == nil {
+			return b, nil
+		}
+		if err := c.reportReset(ctx, g.tp, g.want, g.got); err != nil {
+			return Batch{}, err
+		}
+		c.mu.Lock()
+		c.expected[bare(g.tp)] = g.got
+		c.mu.Unlock()
+	}
+}
+
+// bare is tp without its id.
+func bare(tp TopicPartition) TopicPartition {
+	return TopicPartition{Topic: tp.Topic, Partition: tp.Partition}
+}
+
+func (c *Consumer) take() (Batch, *gap) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	next := make(map[TopicPartition]int64, 1)
+	n, headers, g := c.fitting(next)
+	if g != nil {
+		return Batch{}, g
+	}
+	b := Batch{Records: make([]Record, n), Next: next}
+	arena := make([]Header, 0, headers)
+	for i, r := range c.pending[:n] {
+		from := len(arena)
+		for _, h := range r.Headers {
+			arena = append(arena, Header{Key: h.Key, Value: h.Value})
+		}
+		b.Records[i] = Record{
+			Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Key: r.Key, Value: r.Value,
+			Headers: arena[from:len(arena):len(arena)], Timestamp: r.Timestamp,
+		}
+	}
+	for tp, at := range next {
+		c.expected[bare(tp)] = at
+	}
+	clear(c.pending[:n])
+	if c.pending = c.pending[n:]; len(c.pending) == 0 {
+		c.pending = nil // let the array go
+	}
+	return b, nil
+}
+
+// fitting finds how many of the pending records are the next batch, at least one unless a gap
+// comes first, and fills in the offsets after them.
+func (c *Consumer) fitting(next map[TopicPartition]int64) (n, headers int, g *gap) {
+	var (
+		tp          TopicPartition // of the run of records being walked
+		start, want int64          // its first offset, and the one that comes next
+		size        int
+	)
+	for _, r := range c.pending {
+		size += recordSize(r)
+		if n > 0 && (n == c.cfg.Batch.Records || size > c.cfg.Batch.Bytes) {
+			break
+		}
+		if n == 0 || r.Partition != tp.Partition || r.Topic != tp.Topic {
+			if n > 0 {
+				next[tp] = want
+			}
+			tp = TopicPartition{Topic: r.Topic, ID: c.ids[r.Topic], Partition: r.Partition}
+			start = c.following(tp, next, r.Offset)
+			want = start
+		}
+		if r.Offset != want {
+			if n == 0 {
+				return 0, 0, &gap{tp: tp, want: want, got: r.Offset}
+			}
+			if want == start {
+				return n, headers, nil // the run is empty: next has what there is
+			}
+			break
+		}
+		want = r.Offset + 1
+		n++
+		headers += len(r.Headers)
+	}
+	if n > 0 {
+		next[tp] = want
+	}
+	return n, headers, nil
+}
+
+// following is the offset that has to come next of tp: after the batch so far, or after the one
+// before. A partition that is new here starts anywhere.
+func (c *Consumer) following(tp TopicPartition, next map[TopicPartition]int64, found int64) int64 {
+	if at, ok := next[tp]; ok {
+		return at
+	}
+	if at, ok := c.expected[bare(tp)]; ok {
+		return at
+	}
+	return found
+}

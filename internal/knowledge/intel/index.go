@@ -1,0 +1,353 @@
+package intel
+
+import (
+	"hash/maphash"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/gaissmai/bart"
+	"golang.org/x/net/publicsuffix"
+
+	"github.com/aluskort/aluskort/internal/alert"
+)
+
+// SharedTenant owns the indicators that every tenant sees.
+const SharedTenant = "*"
+
+// Match says how an indicator met a value.
+type Match uint8
+
+// The ways, most specific first.
+const (
+	MatchExact   Match = iota
+	MatchQuery         // the URL without its query
+	MatchNetwork       // the network of the address
+	MatchParent        // a domain above the name
+	MatchHost          // the host of the URL, exactly or by one of the above
+)
+
+// String says it in words.
+func (m Match) String() string {
+	return [...]string{"exactly", "without its query", "by its network", "by a domain above it", "by its host"}[min(m, MatchHost)]
+}
+
+// About is what indicators share: few distinct ones stand behind many values. It is not to
+// be changed.
+type About struct {
+	Sources    []string
+	Campaigns  []string
+	Groups     []string
+	Techniques []string
+}
+
+// Hit is an indicator that was found.
+type Hit struct {
+	// Value is the part of the value asked about that is the indicator: the domain above a
+	// name, the host of a URL. For a network it is the value itself.
+	Value      string
+	Match      Match
+	Confidence int
+	Severity   alert.Severity
+	// FirstSeen and LastSeen are zero when no feed says, to the second otherwise.
+	FirstSeen time.Time
+	LastSeen  time.Time
+	Expiry    time.Time
+	About     *About
+}
+
+// Index holds indicators for look-up in memory. It keeps hashes instead of values: a
+// million indicators take less than 200 MB. An Index does not change and is safe for
+// concurrent use; Builder makes one, Live swaps it.
+type Index struct {
+	seed    [2]maphash.Seed
+	tenants map[string]*table
+	abouts  []About
+	size    int
+}
+
+type table struct {
+	imported bool
+	exact    map[key]row
+	networks *bart.Table[row]
+}
+
+// key is a 128-bit keyed hash, so that two values meet in one key neither by chance nor by
+// design of whoever wrote them.
+type key [2]uint64
+
+type row struct {
+	about               uint32
+	first, last, expiry uint32 // Unix seconds, 0 for unknown
+	confidence          uint8
+	severity            alert.Severity
+}
+
+// family is the part of a type that decides equality: both kinds of addresses are one.
+type family uint64
+
+const (
+	famAddress family = 1 + iota
+	famDomain
+	famURL
+	famEmail
+	famHash
+	famCVE
+	famAgent
+	famPath
+	famRegistry
+)
+
+func familyOf(t alert.IndicatorType) family {
+	switch t {
+	case alert.IndicatorIPv4, alert.IndicatorIPv6:
+		return famAddress
+	case alert.IndicatorDomain:
+		return famDomain
+	case alert.IndicatorURL:
+		return famURL
+	case alert.IndicatorEmail:
+		return famEmail
+	case alert.IndicatorMD5, alert.IndicatorSHA1, alert.IndicatorSHA256:
+		return famHash
+	case alert.IndicatorCVE:
+		return famCVE
+	case alert.IndicatorUserAgent:
+		return famAgent
+	case alert.IndicatorPath:
+		return famPath
+	case alert.IndicatorRegistry:
+		return famRegistry
+	}
+	return 0
+}
+
+// fold is the form of a value under which its family compares.
+func (f family) fold(v string) string {
+	switch f {
+	case famCVE:
+		return strings.ToUpper(v)
+	case famURL:
+		return urlKey(v)
+	default:
+		return lower(v)
+	}
+}
+
+func (x *Index) key(f family, folded string) key {
+	// The odd constant spreads the family over the bits of the hash.
+	mix := uint64(f) * 0x9e3779b97f4a7c15
+	return key{maphash.String(x.seed[0], folded) ^ mix, maphash.String(x.seed[1], folded) + mix}
+}
+
+func (x *Index) addressKey(a netip.Addr) key {
+	b := a.As16()
+	return key{maphash.Bytes(x.seed[0], b[:]), maphash.Bytes(x.seed[1], b[:])}
+}
+
+// Len is the number of indicators.
+func (x *Index) Len() int { return x.size }
+
+// Imported reports whether anything was ever imported for the tenant or for all.
+func (x *Index) Imported(tenant string) bool {
+	for _, name := range [...]string{tenant, SharedTenant} {
+		if t := x.tenants[name]; t != nil && t.imported {
+			return true
+		}
+	}
+	return false
+}
+
+// Lookup finds the best indicator for a value among those of the tenant and the shared
+// ones: the most specific way to match, then the highest confidence. Indicators that expired
+// before at do not count; a zero at ignores expiry. It does not allocate for values in
+// canonical form.
+func (x *Index) Lookup(tenant string, t alert.IndicatorType, value string, at time.Time) (Hit, bool) {
+	own, okOwn := x.find(x.tenants[tenant], t, value, at)
+	if tenant == SharedTenant {
+		return own, okOwn
+	}
+	shared, okShared := x.find(x.tenants[SharedTenant], t, value, at)
+	if !okOwn || okShared && (shared.Match < own.Match || shared.Match == own.Match && shared.Confidence > own.Confidence) {
+		return shared, okShared
+	}
+	return own, okOwn
+}
+
+func (x *Index) find(tb *table, t alert.IndicatorType, value string, at time.Time) (Hit, bool) {
+	if tb == nil || value == "" {
+		return Hit{}, false
+	}
+	q := query{index: x, table: tb}
+	if !at.IsZero() {
+		q.at = max(at.Unix(), 1)
+	}
+	switch t {
+	case alert.IndicatorIPv4, alert.IndicatorIPv6:
+		a, err := netip.ParseAddr(value)
+		if err != nil {
+			return Hit{}, false
+		}
+		return q.address(value, a)
+	case alert.IndicatorDomain:
+		return q.domain(lower(strings.TrimSuffix(value, ".")))
+	case alert.IndicatorURL:
+		return q.url(value)
+	case alert.IndicatorPath:
+		p, err := canonicalPath(value)
+		if err != nil {
+			return Hit{}, false
+		}
+		return q.exact(famPath, p, MatchExact)
+	case alert.IndicatorRegistry:
+		k, err := canonicalRegistry(value)
+		if err != nil {
+			return Hit{}, false
+		}
+		return q.exact(famRegistry, k, MatchExact)
+	}
+	if f := familyOf(t); f != 0 {
+		return q.exact(f, f.fold(value), MatchExact)
+	}
+	return Hit{}, false
+}
+
+// query is one look-up in one table.
+type query struct {
+	index *Index
+	table *table
+	at    int64 // Unix seconds, 0 to ignore expiry
+}
+
+func (q *query) hit(value string, r row, m Match) (Hit, bool) {
+	if q.at > 0 && r.expiry > 0 && int64(r.expiry) <= q.at {
+		return Hit{}, false
+	}
+	return Hit{
+		Value: value, Match: m, Confidence: int(r.confidence), Severity: r.severity,
+		FirstSeen: fromSeconds(r.first), LastSeen: fromSeconds(r.last), Expiry: fromSeconds(r.expiry),
+		About: &q.index.abouts[r.about],
+	}, true
+}
+
+func (q *query) exact(f family, folded string, m Match) (Hit, bool) {
+	if r, ok := q.table.exact[q.index.key(f, folded)]; ok {
+		return q.hit(folded, r, m)
+	}
+	return Hit{}, false
+}
+
+func (q *query) address(value string, a netip.Addr) (Hit, bool) {
+	a = a.Unmap().WithZone("")
+	if r, ok := q.table.exact[q.index.addressKey(a)]; ok {
+		if h, live := q.hit(value, r, MatchExact); live {
+			return h, true
+		}
+	}
+	if q.table.networks != nil {
+		if r, ok := q.table.networks.Lookup(a); ok {
+			return q.hit(value, r, MatchNetwork)
+		}
+	}
+	return Hit{}, false
+}
+
+// domain looks for the name itself and for the domains above it, down to the registrable
+// one: an indicator never speaks for everything below a public suffix.
+func (q *query) domain(name string) (Hit, bool) {
+	if h, ok := q.exact(famDomain, name, MatchExact); ok {
+		return h, true
+	}
+	for above := name; ; {
+		dot := strings.IndexByte(above, '.')
+		if dot < 0 {
+			return Hit{}, false
+		}
+		above = above[dot+1:]
+		if strings.IndexByte(above, '.') < 0 {
+			return Hit{}, false
+		}
+		h, ok := q.exact(famDomain, above, MatchParent)
+		if !ok {
+			continue
+		}
+		// The list of suffixes is only asked about the few names that were found.
+		registrable, err := publicsuffix.EffectiveTLDPlusOne(name)
+		if err != nil || len(above) < len(registrable) {
+			return Hit{}, false
+		}
+		return h, true
+	}
+}
+
+func (q *query) url(value string) (Hit, bool) {
+	k := urlKey(value)
+	if h, ok := q.exact(famURL, k, MatchExact); ok {
+		return h, true
+	}
+	if i := strings.IndexByte(k, '?'); i >= 0 {
+		if h, ok := q.exact(famURL, k[:i], MatchQuery); ok {
+			return h, true
+		}
+	}
+	authority, _ := splitAuthority(k)
+	host := authority
+	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") {
+		host = host[:i]
+	}
+	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	var h Hit
+	var ok bool
+	if a, err := netip.ParseAddr(host); err == nil {
+		h, ok = q.address(host, a)
+	} else {
+		h, ok = q.domain(host)
+	}
+	h.Match = MatchHost
+	return h, ok
+}
+
+// urlKey is what URLs are compared by: everything after the scheme, without user, default
+// port and fragment, the host in lower case. A URL that has this form costs no memory.
+func urlKey(v string) string {
+	rest := v
+	scheme := ""
+	if i := strings.Index(v, "://"); i >= 0 {
+		scheme, rest = v[:i], v[i+3:]
+	}
+	if i := strings.IndexByte(rest, '#'); i >= 0 {
+		rest = rest[:i]
+	}
+	authority, tail := splitAuthority(rest)
+	host := authority
+	if i := strings.LastIndexByte(host, '@'); i >= 0 {
+		host = host[i+1:]
+	}
+	if i := strings.LastIndexByte(host, ':'); i >= 0 {
+		if p := host[i+1:]; p == "" || p == defaultPort(lower(scheme)) {
+			host = host[:i]
+		}
+	}
+	host = lower(host)
+	if tail == "" || tail[0] == '?' {
+		return host + "/" + tail
+	}
+	if host == authority {
+		return rest
+	}
+	return host + tail
+}
+
+func fromSeconds(s uint32) time.Time {
+	if s == 0 {
+		return time.Time{}
+	}
+	return time.Unix(int64(s), 0).UTC()
+}
+
+func toSeconds(t time.Time) uint32 {
+	if t.IsZero() {
+		return 0
+	}
+	return uint32(min(max(t.Unix(), 1), int64(^uint32(0))))
+}

@@ -1,0 +1,492 @@
+package orchestrate
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/aluskort/aluskort/internal/alert"
+	"github.com/aluskort/aluskort/internal/crash"
+	"github.com/aluskort/aluskort/internal/engine/store"
+	"github.com/aluskort/aluskort/internal/evidence"
+	"github.com/aluskort/aluskort/internal/investigate"
+	"github.com/aluskort/aluskort/internal/parallel"
+)
+
+// Offset is the place up to which a partition has been worked off; it is stored in the
+// transaction of the work.
+type Offset struct {
+	Consumer, Topic string
+	TopicID         [16]byte
+	Partition       int32
+	Next            int64
+}
+
+// Batch is what is processed in one transaction.
+type Batch struct {
+	Messages []*alert.Message
+	Offsets  []Offset
+}
+
+// Outcome is what became of one message.
+type Outcome struct {
+	Message *alert.Message
+	Location
+	// Redelivered says that the alert was known already and only counted.
+	Redelivered bool
+	Verdict     evidence.Classification
+}
+
+// Evaluated is a batch with everything that depends on its alerts alone: evidence, entities,
+// packed documents. It has no effect and may be thrown away.
+type Evaluated struct {
+	batch Batch
+	items []*item
+}
+
+type item struct {
+	msg    *alert.Message
+	key    identity
+	invID  string
+	window time.Time
+	folded investigate.Folded
+	doc    document
+
+	seq         int64 // set in the transaction
+	redelivered bool
+	known       string // investigation of a redelivered alert
+	previous    int64
+}
+
+// Evaluate gathers the evidence of a batch. It returns an error only when ctx ended.
+func (e *Engine) Evaluate(ctx context.Context, b Batch) (*Evaluated, error) {
+	ev := &Evaluated{batch: b, items: make([]*item, len(b.Messages))}
+	findings, err := e.gather(ctx, b.Messages)
+	if err != nil {
+		return nil, err
+	}
+	err = parallel.For(len(b.Messages), func(i int) error {
+		it, err := e.evaluate(b.Messages[i], findings, i)
+		ev.items[i] = it
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	crash.Point(crash.AfterEvaluation)
+	return ev, nil
+}
+
+func (e *Engine) evaluate(m *alert.Message, findings [][]evidence.Finding, i int) (*item, error) {
+	a := &m.Alert
+	at, note := investigate.FoldTime(a)
+	window := investigate.WindowStart(at, e.cfg.Window)
+	frame, err := alert.AppendFrame(nil, m)
+	if err != nil {
+		return nil, err
+	}
+	quality, missing := alert.Quality(a, len(m.Entities.List))
+	if note != "" {
+		missing = append(missing, note)
+	}
+	techniques, quarantined := e.cfg.Taxonomy.Resolve(a.Techniques)
+	it := &item{
+		msg: m, key: identityOf(a.TenantID, a.Source, a.ID), window: window,
+		invID: investigate.ID(a.TenantID, m.Fingerprint, window), doc: e.codec.pack(frame),
+		folded: investigate.Folded{
+			Severity: a.Severity, At: at, Entities: m.Entities.List, Indicators: m.Entities.Indicators,
+			Techniques: techniques, Quarantined: quarantined, Missing: missing, Quality: quality,
+		},
+	}
+	for s := range findings {
+		f := &findings[s][i]
+		if f.Blind != "" {
+			it.folded.Blind = append(it.folded.Blind, e.cfg.Sources[s].Name()+": "+f.Blind)
+		}
+		it.folded.Evidence = append(it.folded.Evidence, f.Items...)
+	}
+	e.addTechniques(&it.folded)
+	return it, nil
+}
+
+// addTechniques adds the techniques that evidence speaks of.
+func (e *Engine) addTechniques(f *investigate.Folded) {
+	for i := range f.Evidence {
+		if len(f.Evidence[i].Techniques) == 0 || f.Evidence[i].Weight < 0 {
+			continue
+		}
+		known, unknown := e.cfg.Taxonomy.Resolve(f.Evidence[i].Techniques)
+		for _, t := range known {
+			t.Confidence = 0.9
+			if !slices.ContainsFunc(f.Techniques, func(x investigate.Technique) bool { return x.ID == t.ID }) {
+				f.Techniques = append(f.Techniques, t)
+			}
+		}
+		f.Quarantined = append(f.Quarantined, unknown...)
+	}
+}
+
+// gather asks every source about the whole batch, all at once. A source that fails or panics
+// is blind for this batch; the others are not held up.
+func (e *Engine) gather(ctx context.Context, msgs []*alert.Message) ([][]evidence.Finding, error) {
+	subjects := make([]evidence.Subject, len(msgs))
+	for i, m := range msgs {
+		if m.Alert.Fields == nil {
+			fields, err := e.flatten.Flatten(m.Alert.RawPayload)
+			if err != nil {
+				e.cfg.Log.Warn("native record cannot be read again", "alert", m.Alert.ID, "error", err)
+			}
+			m.Alert.Fields = fields
+		}
+		subjects[i] = evidence.Subject{Alert: &m.Alert, Entities: &m.Entities}
+	}
+	out := make([][]evidence.Finding, len(e.cfg.Sources))
+	done := make(chan error, len(e.cfg.Sources))
+	for s, src := range e.cfg.Sources {
+		go func() {
+			findings, err := safeGather(ctx, src, subjects)
+			if err == nil && len(findings) != len(subjects) {
+				err = fmt.Errorf("answered %d of %d", len(findings), len(subjects))
+			}
+			if err != nil {
+				findings = blind(len(subjects), err)
+			}
+			out[s] = findings
+			done <- nil
+		}()
+	}
+	for range e.cfg.Sources {
+		<-done
+	}
+	return out, ctx.Err()
+}
+
+func safeGather(ctx context.Context, src evidence.Source, subjects []evidence.Subject) (f []evidence.Finding, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("failed inside: %v", p)
+		}
+	}()
+	return src.Gather(ctx, subjects)
+}
+
+func blind(n int, err error) []evidence.Finding {
+	out := make([]evidence.Finding, n)
+	for i := range out {
+		out[i].Blind = err.Error()
+	}
+	return out
+}
+
+// Commit writes an evaluated batch in one transaction and returns what became of each message.
+// An error means that nothing was written; the same batch may be committed again.
+func (e *Engine) Commit(ctx context.Context, ev *Evaluated) ([]Outcome, error) {
+	var outcomes []Outcome
+	err := e.db.Update(ctx, func(tx store.Tx) error {
+		outcomes = nil
+		w := &writer{e: e, tx: tx, now: e.cfg.Clock.Now(), dirty: map[string]bool{}}
+		if err := w.run(ev); err != nil {
+			return err
+		}
+		outcomes = w.outcomes(ev)
+		crash.Point(crash.InTransaction)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("commit batch of %d alerts: %w", len(ev.items), err)
+	}
+	crash.Point(crash.AfterCommit)
+	if e.cfg.OnCommit != nil {
+		e.cfg.OnCommit(outcomes)
+	}
+	return outcomes, nil
+}
+
+// Process evaluates and commits a batch.
+func (e *Engine) Process(ctx context.Context, b Batch) ([]Outcome, error) {
+	ev, err := e.Evaluate(ctx, b)
+	if err != nil {
+		return nil, err
+	}
+	return e.Commit(ctx, ev)
+}
+
+// writer is one transaction of the batch path.
+type writer struct {
+	e    *Engine
+	tx   store.Tx
+	now  time.Time
+	rows map[string]*row
+	// touched lists investigations in order of their first alert in the batch.
+	touched []string
+	dirty   map[string]bool // the same as a set
+	journal journal
+}
+
+func (w *writer) run(ev *Evaluated) error {
+	fresh, err := w.identify(ev.items)
+	if err != nil {
+		return err
+	}
+	if err := w.load(ev.items); err != nil {
+		return err
+	}
+	groups := w.group(fresh)
+	if err := w.insertAlerts(fresh); err != nil {
+		return err
+	}
+	for _, id := range w.touched {
+		w.judge(w.rows[id], groups[id])
+	}
+	if err := w.save(); err != nil {
+		return err
+	}
+	if err := w.send(); err != nil {
+		return err
+	}
+	return w.e.storeOffsets(w.tx, ev.batch.Offsets)
+}
+
+// identify finds which alerts are new, in the database and within the batch.
+func (w *writer) identify(items []*item) (fresh []*item, err error) {
+	type known struct {
+		seq int64
+		inv string
+	}
+	seen := make(map[identity]known, len(items))
+	keys := make([]identity, 0, len(items))
+	for _, it := range items {
+		keys = append(keys, it.key)
+	}
+	err = eachIn(w.tx, selectKnown, keys, func(k identity) any { return k[:] }, func(rows store.Rows) error {
+		var key []byte
+		var k known
+		if err := rows.Scan(&key, &k.seq, &k.inv); err != nil {
+			return err
+		}
+		seen[identity(key)] = k
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look up alert identities: %w", err)
+	}
+	for _, it := range items {
+		k, ok := seen[it.key]
+		if ok {
+			it.redelivered, it.seq, it.known = true, k.seq, k.inv
+			continue
+		}
+		it.redelivered, it.known = false, ""
+		seen[it.key] = known{inv: it.invID}
+		fresh = append(fresh, it)
+	}
+	first, err := reserve(w.tx, "alert", len(fresh))
+	if err != nil {
+		return nil, err
+	}
+	at := map[identity]int64{}
+	for i, it := range fresh {
+		it.seq = first + int64(i)
+		at[it.key] = it.seq
+	}
+	for _, it := range items {
+		if it.redelivered && it.seq == 0 {
+			it.seq = at[it.key]
+		}
+	}
+	return fresh, nil
+}
+
+func (w *writer) load(items []*item) error {
+	ids := make([]string, 0, len(items))
+	for _, it := range items {
+		id := it.invID
+		if it.redelivered {
+			id = it.known
+		}
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	rows, err := w.e.loadRows(w.tx, ids)
+	if err != nil {
+		return err
+	}
+	w.rows = rows
+	for _, it := range items {
+		if it.redelivered {
+			if r := rows[it.known]; r != nil {
+				r.inv.Redelivered++
+				w.touch(it.known)
+			}
+		}
+	}
+	return nil
+}
+
+func (w *writer) touch(id string) {
+	if !w.dirty[id] {
+		w.dirty[id] = true
+		w.touched = append(w.touched, id)
+	}
+}
+
+// group assigns the new alerts to their investigations, opening those that do not exist.
+func (w *writer) group(fresh []*item) map[string][]*item {
+	groups := make(map[string][]*item, len(fresh))
+	for _, it := range fresh {
+		r := w.rows[it.invID]
+		if r == nil {
+			r = &row{inv: investigate.Open(&it.msg.Alert, it.msg.Fingerprint, it.window, w.now), first: it.seq}
+			w.rows[it.invID] = r
+		}
+		it.previous, r.last = r.last, it.seq
+		groups[it.invID] = append(groups[it.invID], it)
+		w.touch(it.invID)
+	}
+	return groups
+}
+
+const (
+	insertAlert    = `INSERT INTO alert (seq, investigation, previous, event_time, doc) VALUES`
+	insertIdentity = `INSERT INTO alert_identity (key, alert) VALUES`
+)
+
+func (w *writer) insertAlerts(fresh []*item) error {
+	docs := make([]document, len(fresh))
+	for i, it := range fresh {
+		docs[i] = it.doc
+	}
+	first, err := writeDocs(w.tx, docs)
+	if err != nil {
+		return fmt.Errorf("store alerts: %w", err)
+	}
+	err = store.BulkInsert(w.tx, insertAlert, 5, len(fresh), func(i, c int) any {
+		it := fresh[i]
+		switch c {
+		case 0:
+			return it.seq
+		case 1:
+			return it.invID
+		case 2:
+			if it.previous == 0 {
+				return nil
+			}
+			return it.previous
+		case 3:
+			return it.folded.At.UnixMicro()
+		default:
+			return first + int64(i)
+		}
+	}, "")
+	if err != nil {
+		return fmt.Errorf("store alerts: %w", err)
+	}
+	byKey := slices.Clone(fresh)
+	slices.SortFunc(byKey, func(a, b *item) int { return slices.Compare(a.key[:], b.key[:]) })
+	err = store.BulkInsert(w.tx, insertIdentity, 2, len(byKey), func(i, c int) any {
+		if c == 0 {
+			return byKey[i].key[:]
+		}
+		return byKey[i].seq
+	}, "")
+	if err != nil {
+		return fmt.Errorf("store alert identities: %w", err)
+	}
+	return nil
+}
+
+// save writes the touched investigations, in order of their ids: neighbours in the tree are
+// then written together.
+func (w *writer) save() error {
+	rows := make([]*row, 0, len(w.touched))
+	for _, id := range w.touched {
+		w.rows[id].inv.Version++
+		w.rows[id].inv.UpdatedAt = w.now
+		rows = append(rows, w.rows[id])
+	}
+	slices.SortFunc(rows, func(a, b *row) int {
+		if a.inv.ID < b.inv.ID {
+			return -1
+		}
+		return 1
+	})
+	if err := w.e.writeRows(w.tx, rows); err != nil {
+		return fmt.Errorf("store investigations: %w", err)
+	}
+	return nil
+}
+
+// send hands the audit events and the results to the outbox.
+func (w *writer) send() error {
+	var msgs []store.Message
+	for _, tenant := range w.journal.tenants() {
+		events, err := w.e.cfg.Audit.Emit(w.tx, tenant, w.journal.events[tenant])
+		if err != nil {
+			return fmt.Errorf("audit events of %s: %w", tenant, err)
+		}
+		msgs = append(msgs, events...)
+	}
+	results, err := w.enriched()
+	if err != nil {
+		return err
+	}
+	return w.e.cfg.Outbox.Append(w.tx, append(msgs, results...)...)
+}
+
+func (w *writer) outcomes(ev *Evaluated) []Outcome {
+	out := make([]Outcome, len(ev.items))
+	for i, it := range ev.items {
+		o := &out[i]
+		o.Message, o.Redelivered, o.Sequence, o.Investigation = it.msg, it.redelivered, it.seq, it.invID
+		if it.redelivered {
+			o.Investigation = it.known
+		}
+		if r := w.rows[o.Investigation]; r != nil {
+			o.First = r.first == it.seq
+			o.Verdict = r.inv.Verdict.Classification
+		}
+	}
+	return out
+}
+
+const upsertOffset = `INSERT INTO consumer_offset (consumer, topic, topic_id, partition, next) VALUES ($1, $2, $3, $4, $5)
+	ON CONFLICT (consumer, topic, partition) DO UPDATE SET topic_id = excluded.topic_id, next = excluded.next`
+
+func (e *Engine) storeOffsets(tx store.Tx, offsets []Offset) error {
+	for _, o := range offsets {
+		if _, err := tx.Exec(upsertOffset, o.Consumer, o.Topic, o.TopicID[:], o.Partition, o.Next); err != nil {
+			return fmt.Errorf("store offset of %s: %w", o.Topic, err)
+		}
+	}
+	return nil
+}
+
+// SetOffset stores one offset outside a batch: where consumption goes on after a reset.
+func (e *Engine) SetOffset(ctx context.Context, o Offset) error {
+	return e.db.Update(ctx, func(tx store.Tx) error { return e.storeOffsets(tx, []Offset{o}) })
+}
+
+// Offsets returns the stored offsets of a consumer.
+func (e *Engine) Offsets(ctx context.Context, consumer string) (out []Offset, err error) {
+	err = e.db.View(ctx, func(tx store.Tx) error {
+		return query1(tx, `SELECT topic, topic_id, partition, next FROM consumer_offset WHERE consumer = $1`, []any{consumer},
+			func(rows store.Rows) error {
+				o := Offset{Consumer: consumer}
+				var id []byte
+				var partition int64
+				if err := rows.Scan(&o.Topic, &id, &partition, &o.Next); err != nil {
+					return err
+				}
+				copy(o.TopicID[:], id)
+				o.Partition = int32(partition)
+				out = append(out, o)
+				return nil
+			})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("offsets of %s: %w", consumer, err)
+	}
+	return out, nil
+}

@@ -1,0 +1,84 @@
+package orchestrate
+
+import (
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/aluskort/aluskort/internal/alert"
+	"github.com/aluskort/aluskort/internal/audit"
+	"github.com/aluskort/aluskort/internal/clock"
+	"github.com/aluskort/aluskort/internal/engine/store"
+	"github.com/aluskort/aluskort/internal/evidence"
+	"github.com/aluskort/aluskort/internal/investigate"
+	"github.com/aluskort/aluskort/internal/reason"
+	"github.com/aluskort/aluskort/internal/respond"
+)
+
+// Emitter numbers audit events of one tenant inside the transaction of their cause and
+// returns the messages that carry them to the audit-service.
+type Emitter interface {
+	Emit(tx store.Tx, tenant string, events []audit.Event) ([]store.Message, error)
+}
+
+// Taxonomy knows which technique ids exist.
+type Taxonomy interface {
+	// Resolve splits ids into techniques that exist and ids that do not.
+	Resolve(ids []string) (known []investigate.Technique, unknown []string)
+}
+
+// Config is what an Engine is made of. DB, Outbox, Audit, Taxonomy and Planner are required.
+type Config struct {
+	DB       store.DB
+	Outbox   *store.Outbox
+	Audit    Emitter
+	Taxonomy Taxonomy
+	Planner  *respond.Planner
+	// Sources gather evidence; each may fail without stopping the others.
+	Sources []evidence.Source
+	// Prior is asked for the prior of an analytic; nil takes that of the severity.
+	Prior      func(tenant, source, analytic string, s alert.Severity) reason.Prior
+	Thresholds reason.Thresholds
+	// Window is the length of the folding window; 0 means an hour.
+	Window time.Duration
+	Clock  clock.Clock
+	Log    *slog.Logger
+	// OnCommit is told what became of each message of a batch after the commit is durable.
+	OnCommit func([]Outcome)
+}
+
+// Engine runs investigations. It is safe for concurrent use; batches of one partition are to
+// be processed in order, by one caller.
+type Engine struct {
+	cfg     Config
+	db      store.DB
+	codec   *codec
+	flatten alert.Flattener
+}
+
+// New checks the configuration and returns an engine.
+func New(cfg Config) (*Engine, error) {
+	if cfg.DB == nil || cfg.Outbox == nil || cfg.Audit == nil || cfg.Taxonomy == nil || cfg.Planner == nil {
+		return nil, errors.New("orchestrate: database, outbox, audit, taxonomy and planner are required")
+	}
+	if cfg.Prior == nil {
+		cfg.Prior = func(_, _, _ string, s alert.Severity) reason.Prior { return reason.SeverityPrior(s) }
+	}
+	if cfg.Thresholds == (reason.Thresholds{}) {
+		cfg.Thresholds = reason.DefaultThresholds()
+	}
+	if cfg.Window <= 0 {
+		cfg.Window = investigate.DefaultWindow
+	}
+	if cfg.Clock == nil {
+		cfg.Clock = clock.System{}
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	c, err := newCodec()
+	if err != nil {
+		return nil, err
+	}
+	return &Engine{cfg: cfg, db: cfg.DB, codec: c}, nil
+}

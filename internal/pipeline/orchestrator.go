@@ -1,0 +1,142 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/aluskort/aluskort/internal/alert"
+	"github.com/aluskort/aluskort/internal/crash"
+	"github.com/aluskort/aluskort/internal/engine/blob"
+	"github.com/aluskort/aluskort/internal/engine/bus"
+	"github.com/aluskort/aluskort/internal/orchestrate"
+)
+
+// Orchestrator is the orchestrator's fast path: alerts.normalized → verdicts.
+type Orchestrator struct {
+	Stage
+	Engine *orchestrate.Engine
+	Blobs  blob.Store
+}
+
+type evaluated struct {
+	batch bus.Batch
+	work  *orchestrate.Evaluated
+}
+
+// Run works until ctx ends. While one batch is being committed, the next is evaluated.
+func (o *Orchestrator) Run(ctx context.Context) error {
+	consumer, err := o.Bus.Consume(ctx, bus.ConsumerConfig{
+		Group: bus.GroupOrchestrator, Topics: []string{bus.AlertsNormalized}, Offsets: o.offsets,
+		OnReset: func(ctx context.Context, tp bus.TopicPartition, want, got int64) error {
+			o.Log.Error("the log does not hold the offset that was reached; going on where it does", "partition", tp.String(), "want", want, "got", got)
+			return o.Engine.SetOffset(ctx, offsetOf(tp, got))
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("orchestrator: %w", err)
+	}
+	ready := make(chan evaluated)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		defer close(ready)
+		for {
+			crash.Point(crash.BeforePoll)
+			batch, err := consumer.Poll(ctx)
+			if err != nil {
+				return ended(ctx, err)
+			}
+			work, err := o.evaluate(ctx, batch)
+			if err != nil {
+				return ended(ctx, err)
+			}
+			select {
+			case ready <- evaluated{batch, work}:
+			case <-ctx.Done():
+				return nil
+			}
+		}
+	})
+	g.Go(func() error {
+		for ev := range ready {
+			err := o.retry(ctx, "state database", nil, func() error {
+				_, err := o.Engine.Commit(ctx, ev.work)
+				return err
+			})
+			if err != nil {
+				return ended(ctx, err)
+			}
+			if err := consumer.Commit(ctx, ev.batch); err != nil {
+				o.Log.Warn("group offset not committed; the stored one is right", "error", err)
+			}
+		}
+		return nil
+	})
+	return errors.Join(g.Wait(), consumer.Close())
+}
+
+func (o *Orchestrator) evaluate(ctx context.Context, batch bus.Batch) (*orchestrate.Evaluated, error) {
+	b := orchestrate.Batch{}
+	var letters []bus.DeadLetter
+	for i := range batch.Records {
+		m, err := o.decode(ctx, &batch.Records[i])
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if err != nil {
+			letters = append(letters, bus.DeadLetter{Original: batch.Records[i], Stage: "orchestrator", Reason: reasonOf(err), Err: err.Error()})
+			continue
+		}
+		b.Messages = append(b.Messages, m)
+	}
+	if err := o.deadLetters(ctx, letters); err != nil {
+		return nil, err
+	}
+	for tp, next := range batch.Next {
+		b.Offsets = append(b.Offsets, offsetOf(tp, next))
+	}
+	return o.Engine.Evaluate(ctx, b)
+}
+
+// decode reads a message and fetches native bytes that did not travel along, for the evidence;
+// the stored document keeps only their reference.
+func (o *Orchestrator) decode(ctx context.Context, rec *bus.Record) (*alert.Message, error) {
+	m, err := alert.DecodeFrame(rec.Value)
+	if err != nil || m.RawRef == "" {
+		return m, err
+	}
+	var raw []byte
+	err = o.retry(ctx, "object store", func(err error) bool { return !errors.Is(err, blob.ErrUnavailable) }, func() error {
+		raw, err = o.Blobs.Get(ctx, m.RawRef)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	var f alert.Flattener
+	m.Alert.Fields, err = f.Flatten(raw)
+	return m, err
+}
+
+func offsetOf(tp bus.TopicPartition, next int64) orchestrate.Offset {
+	return orchestrate.Offset{Consumer: bus.GroupOrchestrator, Topic: tp.Topic, TopicID: tp.ID, Partition: tp.Partition, Next: next}
+}
+
+func (o *Orchestrator) offsets(ctx context.Context, wanted []bus.TopicPartition) (map[bus.TopicPartition]int64, error) {
+	stored, err := o.Engine.Offsets(ctx, bus.GroupOrchestrator)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[bus.TopicPartition]int64, len(stored))
+	for _, s := range stored {
+		tp := bus.TopicPartition{Topic: s.Topic, ID: s.TopicID, Partition: s.Partition}
+		for _, w := range wanted {
+			if w == tp {
+				out[tp] = s.Next
+			}
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,160 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/aluskort/aluskort/internal/alert"
+	"github.com/aluskort/aluskort/internal/engine/blob"
+	"github.com/aluskort/aluskort/internal/engine/bus"
+	"github.com/aluskort/aluskort/internal/parallel"
+)
+
+// EntityParser makes entities and indicators of an alert.
+type EntityParser interface {
+	Parse(a *alert.Alert) alert.Entities
+}
+
+// Parser is the entity-parser service: alerts.raw → alerts.normalized.
+type Parser struct {
+	Stage
+	Entities EntityParser
+	Blobs    blob.Store
+	flatten  alert.Flattener
+}
+
+// parsed is a batch on its way out.
+type parsed struct {
+	batch   bus.Batch
+	out     []bus.Record
+	letters []bus.DeadLetter
+}
+
+// Run works until ctx ends. While one batch is being published, the next is parsed.
+func (p *Parser) Run(ctx context.Context) error {
+	consumer, err := p.Bus.Consume(ctx, bus.ConsumerConfig{Group: bus.GroupEntityParser, Topics: []string{bus.AlertsRaw}})
+	if err != nil {
+		return fmt.Errorf("entity-parser: %w", err)
+	}
+	ready := make(chan *parsed)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		defer close(ready)
+		for {
+			batch, err := consumer.Poll(ctx)
+			if err != nil {
+				return ended(ctx, err)
+			}
+			work, err := p.parse(ctx, batch)
+			if err != nil {
+				return ended(ctx, err)
+			}
+			select {
+			case ready <- work:
+			case <-ctx.Done():
+				return nil
+			}
+		}
+	})
+	g.Go(func() error {
+		for work := range ready {
+			if err := p.publish(ctx, consumer, work); err != nil {
+				return ended(ctx, err)
+			}
+		}
+		return nil
+	})
+	return errors.Join(g.Wait(), consumer.Close())
+}
+
+func (p *Parser) parse(ctx context.Context, batch bus.Batch) (*parsed, error) {
+	work := &parsed{batch: batch, out: make([]bus.Record, len(batch.Records))}
+	failures := make([]error, len(batch.Records))
+	err := parallel.For(len(batch.Records), func(i int) error {
+		rec, err := p.one(ctx, &batch.Records[i])
+		if errors.Is(err, blob.ErrUnavailable) {
+			return p.retry(ctx, "object store", func(err error) bool { return !errors.Is(err, blob.ErrUnavailable) }, func() error {
+				work.out[i], err = p.one(ctx, &batch.Records[i])
+				failures[i] = err
+				return err
+			})
+		}
+		work.out[i], failures[i] = rec, err
+		return nil
+	})
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if err != nil {
+		p.Log.Debug("some records failed", "error", err)
+	}
+	kept := work.out[:0]
+	for i, rec := range work.out {
+		if failures[i] != nil {
+			work.letters = append(work.letters, bus.DeadLetter{
+				Original: batch.Records[i], Stage: "entity-parser", Reason: reasonOf(failures[i]), Err: failures[i].Error(),
+			})
+			continue
+		}
+		kept = append(kept, rec)
+	}
+	work.out = kept
+	return work, nil
+}
+
+// reasonOf is the short code under which dead letters are grouped.
+func reasonOf(err error) string {
+	switch {
+	case errors.Is(err, alert.ErrFrame):
+		return "frame"
+	case errors.Is(err, alert.ErrTooDeep), errors.Is(err, alert.ErrTooManyFields), errors.Is(err, alert.ErrTooLarge):
+		return "limit"
+	case errors.Is(err, blob.ErrNotFound), errors.Is(err, blob.ErrDamaged):
+		return "object"
+	default:
+		return "payload"
+	}
+}
+
+// one makes the normalised message of one record. Every error is the record's own fault, but
+// for blob.ErrUnavailable.
+func (p *Parser) one(ctx context.Context, rec *bus.Record) (bus.Record, error) {
+	m, err := alert.DecodeFrame(rec.Value)
+	if err != nil {
+		return bus.Record{}, err
+	}
+	raw := m.Alert.RawPayload
+	if m.RawRef != "" {
+		if raw, err = p.Blobs.Get(ctx, m.RawRef); err != nil {
+			return bus.Record{}, err
+		}
+	}
+	if m.Alert.Fields, err = p.flatten.Flatten(raw); err != nil {
+		return bus.Record{}, err
+	}
+	m.Entities = p.Entities.Parse(&m.Alert)
+	m.Fingerprint = alert.Fingerprint(&m.Alert, m.Entities.List)
+	b, err := alert.AppendFrame(make([]byte, 0, len(rec.Value)+len(rec.Value)/2), m)
+	if err != nil {
+		return bus.Record{}, err
+	}
+	return bus.Record{
+		Topic: bus.AlertsNormalized, Key: []byte(m.Alert.TenantID + "\x00" + m.Fingerprint), Value: b, Headers: tenantHeader(m.Alert.TenantID),
+	}, nil
+}
+
+func (p *Parser) publish(ctx context.Context, consumer *bus.Consumer, work *parsed) error {
+	err := p.retry(ctx, "alerts.normalized", func(err error) bool { return errors.Is(err, bus.ErrTooLarge) }, func() error {
+		return p.Bus.Produce(ctx, work.out)
+	})
+	if err != nil {
+		return err
+	}
+	if err := p.deadLetters(ctx, work.letters); err != nil {
+		return err
+	}
+	return consumer.Commit(ctx, work.batch)
+}
