@@ -122,14 +122,23 @@ type list struct {
 // accepted, with the producer's category, when it looks like a type: a newer producer's event
 // must not be lost. The error wraps ErrEvent.
 func DecodeEvent(wire string) (View, error) {
+	var v View
+	if err := v.Decode(wire); err != nil {
+		return View{}, err
+	}
+	return v, nil
+}
+
+// Decode is DecodeEvent into v. After an error v must not be used.
+func (v *View) Decode(wire string) error {
 	if len(wire) > MaxEvent {
-		return View{}, fmt.Errorf("%w: %d bytes; at most %d are allowed", ErrEvent, len(wire), MaxEvent)
+		return fmt.Errorf("%w: %d bytes; at most %d are allowed", ErrEvent, len(wire), MaxEvent)
 	}
 	r := reader{rest: wire}
-	v := View{Type: Type(r.text())}
+	v.Type = Type(r.text())
 	head := r.take(3 + 8)
 	if r.bad {
-		return View{}, fmt.Errorf("%w: cut short in the head", ErrEvent)
+		return fmt.Errorf("%w: cut short in the head", ErrEvent)
 	}
 	v.category, v.severity, v.actor = Category(head[0]), Severity(head[1]), ActorType(head[2])
 	stamp := uint64(0)
@@ -143,27 +152,34 @@ func DecodeEvent(wire string) (View, error) {
 	context, decision, outcome := r.text(), r.text(), r.text()
 	switch {
 	case r.bad:
-		return View{}, fmt.Errorf("%w: cut short or not UTF-8, %d bytes before the end", ErrEvent, len(r.rest))
+		return fmt.Errorf("%w: cut short or not UTF-8, %d bytes before the end", ErrEvent, len(r.rest))
 	case r.rest != "":
-		return View{}, fmt.Errorf("%w: %d bytes after the end", ErrEvent, len(r.rest))
+		return fmt.Errorf("%w: %d bytes after the end", ErrEvent, len(r.rest))
 	}
 	if err := v.check(stamp); err != nil {
-		return View{}, err
+		return err
 	}
-	for _, f := range [...]struct {
-		name string
-		text string
-		to   *Fragment
-	}{{"context", context, &v.context}, {"decision", decision, &v.decision}, {"outcome", outcome, &v.outcome}} {
-		if f.text == "" {
-			continue
-		}
-		var err error
-		if *f.to, err = ParseFragment(f.text); err != nil {
-			return View{}, fmt.Errorf("%w: %s: %w", ErrEvent, f.name, err)
-		}
+	var err error
+	if v.context, err = fragment("context", context); err != nil {
+		return err
 	}
-	return v, nil
+	if v.decision, err = fragment("decision", decision); err != nil {
+		return err
+	}
+	v.outcome, err = fragment("outcome", outcome)
+	return err
+}
+
+// fragment checks a fragment of the wire form, where the empty text is the empty object.
+func fragment(name, text string) (Fragment, error) {
+	if text == "" {
+		return Fragment{}, nil
+	}
+	f, err := ParseFragment(text)
+	if err != nil {
+		return f, fmt.Errorf("%w: %s: %w", ErrEvent, name, err)
+	}
+	return f, nil
 }
 
 func (v *View) check(stamp uint64) error {

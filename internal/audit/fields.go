@@ -127,92 +127,91 @@ type link struct {
 }
 
 var (
+	recordStart = []byte(`{"actor_id":"`)
 	previousKey = []byte(`,"previous_hash":"`)
 	versionKey  = []byte(`","record_version":"`)
 	sequenceKey = []byte(`","sequence_number":`)
-	tenantKey   = []byte(`","tenant_id":"`)
+	severityKey = []byte(`,"severity":`)
+	serviceKey  = []byte(`,"source_service":`)
+	tenantKey   = []byte(`,"tenant_id":`)
 	stampKey    = []byte(`,"timestamp":`)
 	typeKey     = []byte(`,"event_type":"`)
 	afterType   = []byte(`","ingested_at":`)
-	recordStart = []byte(`{"actor_id":"`)
 )
 
-// tailWindow covers previous_hash to the end for any record with names of at most MaxName
-// bytes that need no escape; a longer tail is found by a slower search.
-const tailWindow = 512
+// scanner reads the members that chain a record without decoding the rest. They are the last
+// seven of a record, and none of them is an object: a place from which all seven can be read up
+// to the very end is the right one, since whatever is nested ends before.
+type scanner struct {
+	tail int // distance of previous_hash from the end in the record before, most often the same
+}
 
-// scanLink reads the members that chain a record, from its end, without decoding the rest:
-// after the top-level previous_hash only scalars follow, so the last place where its key
-// stands as a key is the top-level one, and text inside a string cannot look like a key
-// because its quotes are escaped.
-func scanLink(b []byte) (link, bool) {
-	var l link
-	if len(b) < 2 || b[len(b)-1] != '}' || !bytes.HasPrefix(b, recordStart) {
-		return l, false
+func (s *scanner) link(b []byte) (link, bool) {
+	if !bytes.HasPrefix(b, recordStart) {
+		return link{}, false
 	}
-	at := lastKey(b)
+	if at := len(b) - s.tail; s.tail > 0 && at > 0 {
+		if l, ok := readTail(b[at:]); ok {
+			return l, true
+		}
+	}
+	at := bytes.LastIndex(b, previousKey)
 	if at < 0 {
-		return l, false
+		return link{}, false
 	}
-	rest := b[at+len(previousKey):]
-	if len(rest) < 64 || !l.previous.decode(rest[:64]) {
-		return l, false
-	}
-	rest, ok := bytes.CutPrefix(rest[64:], versionKey)
-	if !ok {
-		return l, false
-	}
-	if i := bytes.IndexByte(rest, '"'); i < 0 || !bytes.HasPrefix(rest[i:], sequenceKey) {
-		return l, false
-	} else if l.sequence, rest, ok = cutInt(rest[i+len(sequenceKey):]); !ok {
-		return l, false
-	}
-	// Inside a string every quote is escaped, so this cannot stand in the source service.
-	i := bytes.Index(rest, tenantKey)
-	if i < 0 {
-		return l, false
-	}
-	rest = rest[i+len(tenantKey)-1:]
-	end := closingQuote(rest)
-	if end < 0 {
-		return l, false
-	}
-	l.tenant = rest[:end+1]
-	if rest, ok = bytes.CutPrefix(rest[end+1:], stampKey); !ok {
-		return l, false
-	}
-	_, rest, ok = cutInt(rest)
-	return l, ok && len(rest) == 1
+	s.tail = len(b) - at
+	return readTail(b[at:])
 }
 
-func lastKey(b []byte) int {
-	base := max(0, len(b)-tailWindow)
-	at := -1
-	for from := base; ; {
-		i := bytes.Index(b[from:], previousKey)
-		if i < 0 {
-			break
+// readTail reads a record from the comma before previous_hash to its end.
+func readTail(b []byte) (l link, ok bool) {
+	if b, ok = bytes.CutPrefix(b, previousKey); !ok || len(b) < 64 || !l.previous.decode(b[:64]) {
+		return l, false
+	}
+	if b, ok = bytes.CutPrefix(b[64:], versionKey); !ok {
+		return l, false
+	}
+	i := bytes.IndexByte(b, '"')
+	if i < 0 || !bytes.HasPrefix(b[i:], sequenceKey) {
+		return l, false
+	}
+	if l.sequence, b, ok = cutInt(b[i+len(sequenceKey):]); !ok {
+		return l, false
+	}
+	for _, key := range [...][]byte{severityKey, serviceKey, tenantKey} {
+		if b, ok = bytes.CutPrefix(b, key); !ok {
+			return l, false
 		}
-		at = from + i
-		from = at + len(previousKey)
+		if l.tenant, b, ok = cutString(b); !ok {
+			return l, false
+		}
 	}
-	if at < 0 && base > 0 {
-		return bytes.LastIndex(b, previousKey)
+	if b, ok = bytes.CutPrefix(b, stampKey); !ok {
+		return l, false
 	}
-	return at
+	_, b, ok = cutInt(b)
+	return l, ok && len(b) == 1 && b[0] == '}'
 }
 
-// closingQuote returns the index of the quote that ends the string that b begins with.
-func closingQuote(b []byte) int {
-	for i := 1; i < len(b); i++ {
-		switch b[i] {
-		case '\\':
-			i++
-		case '"':
-			return i
+// cutString takes a JSON string, quotes included, off b.
+func cutString(b []byte) (text, rest []byte, ok bool) {
+	if len(b) == 0 || b[0] != '"' {
+		return nil, nil, false
+	}
+	for i := 1; ; {
+		j := bytes.IndexByte(b[i:], '"')
+		if j < 0 {
+			return nil, nil, false
+		}
+		i += j + 1
+		slashes := 0
+		for b[i-2-slashes] == '\\' {
+			slashes++
+		}
+		if slashes%2 == 0 {
+			return b[:i], b[i:], true
 		}
 	}
-	return -1
 }
 
 func cutInt(b []byte) (int64, []byte, bool) {
@@ -251,13 +250,15 @@ func (h *Hash) decode(text []byte) bool {
 // scanType returns the event type of a record, found by the key that follows it. It serves a
 // warning only: a nested object made to look alike could mislead it, ParseRecord could not.
 func scanType(b []byte) []byte {
+	const skip = len(`,"e`) // the search begins with a byte that is rarer than comma and quote
 	for {
-		i := bytes.Index(b, typeKey)
-		if i < 0 {
+		i := bytes.Index(b, typeKey[skip:])
+		if i < skip {
 			return nil
 		}
-		b = b[i+len(typeKey):]
-		if end := bytes.IndexByte(b, '"'); end >= 0 && bytes.HasPrefix(b[end:], afterType) {
+		found := bytes.HasPrefix(b[i-skip:], typeKey)
+		b = b[i-skip+len(typeKey):]
+		if end := bytes.IndexByte(b, '"'); found && end >= 0 && bytes.HasPrefix(b[end:], afterType) {
 			return b[:end]
 		}
 	}

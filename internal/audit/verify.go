@@ -36,6 +36,7 @@ type Verifier struct {
 	opt    VerifyOptions
 	report Report
 	tenant []byte // quoted, as in the record
+	scan   scanner
 
 	next    int64  // number that should come now
 	links   []Hash // hashes that the next record may name; empty when unknown
@@ -93,7 +94,7 @@ func (v *Verifier) Add(column int64, record, hash []byte) {
 		v.changed(column, computed, hash)
 		return
 	}
-	l, ok := scanLink(record)
+	l, ok := v.scan.link(record)
 	if !ok {
 		v.unreadable(column, "the bytes have their hash but are not a record")
 		return

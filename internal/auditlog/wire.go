@@ -103,7 +103,7 @@ func DecodeMessage(payload []byte) (Message, error) {
 			m.Events = nil
 			return m, fmt.Errorf("%w: cut short at event %d of %d", ErrMessage, i+1, n)
 		}
-		e.View, e.Err = audit.DecodeEvent(e.Wire)
+		e.Err = e.View.Decode(e.Wire)
 	}
 	if rest != "" {
 		m.Events = nil

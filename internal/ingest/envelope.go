@@ -24,7 +24,7 @@ func (r *run) unwrap(raw []byte, line int, offset int64, depth int) (bool, error
 	}
 	for _, path := range r.reader.Envelopes {
 		items, at, ok := arrayAt(raw, path)
-		if !ok {
+		if !ok || len(items) > 0 && !slices.ContainsFunc(items, isObject) {
 			continue
 		}
 		if r.reader.isAlert(raw) {
@@ -34,6 +34,8 @@ func (r *run) unwrap(raw []byte, line int, offset int64, depth int) (bool, error
 	}
 	return false, nil
 }
+
+func isObject(v jsontext.Value) bool { return v.Kind() == '{' }
 
 func (r *run) items(raw []byte, items []jsontext.Value, at []int64, line int, offset int64, depth int) error {
 	seen := 0
@@ -242,4 +244,20 @@ func appendQuoted(dst []byte, s string) []byte {
 		return append(dst, '"', '"')
 	}
 	return out
+}
+
+// RawAt returns the bytes of the value that lies under the keys, or nil. They alias raw.
+func RawAt(raw []byte, keys ...string) []byte {
+	dec := jsontext.NewDecoder(bytes.NewBuffer(raw), checkOptions...)
+	for _, key := range keys {
+		if !enter(dec, key) {
+			return nil
+		}
+	}
+	v, err := dec.ReadValue()
+	if err != nil {
+		return nil
+	}
+	end := dec.InputOffset()
+	return raw[end-int64(len(v)) : end]
 }

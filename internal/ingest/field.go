@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/aluskort/aluskort/internal/alert"
@@ -46,17 +47,21 @@ func dropped(path string, drop []string) bool {
 	return false
 }
 
+// maxExpansions bounds the texts of one record that are taken apart.
+const maxExpansions = 32
+
 // ExpandJSON replaces leaves at the given paths that hold a JSON object or array as text by the
 // leaves of that JSON: the path of a leaf is continued by its path inside, and so is its
 // pointer. Text that is no JSON, or too much of it, stays as it is.
 func ExpandJSON(flat *alert.Flattener, f alert.Fields, paths ...string) alert.Fields {
 	out := f
-	copied := false
+	copied, left := false, maxExpansions
 	for _, p := range paths {
 		for i := 0; i < len(out); i++ {
-			if out[i].Path != p || !looksJSON(out[i].Value) || out[i].Kind != alert.KindString {
+			if out[i].Path != p || !looksJSON(out[i].Value) || out[i].Kind != alert.KindString || left == 0 {
 				continue
 			}
+			left--
 			inner, err := flat.Flatten([]byte(`{"":` + out[i].Value + `}`))
 			if err != nil || len(inner)+len(out) > alert.MaxFields {
 				continue
@@ -81,18 +86,65 @@ func looksJSON(s string) bool {
 	return len(s) > 1 && (s[0] == '{' && s[len(s)-1] == '}' || s[0] == '[' && s[len(s)-1] == ']')
 }
 
-// Discriminate returns the normalised, non-empty values at the paths, in their order, each
-// after the last part of its path, so that a value in one field never equals one in another.
-func Discriminate(f alert.Fields, paths ...string) []string {
-	var out []string
-	for _, p := range paths {
-		v := NormaliseText(f.Get(p))
-		if v == "" || v == "-" {
+// Payload lists the paths whose values tell one activity of an analytic from another.
+type Payload struct {
+	// Clean undoes the escaping of the source; nil for none.
+	Clean func(string) string
+
+	labels []string
+	order  map[string]int
+}
+
+// NewPayload returns the payload at the paths, in their order.
+func NewPayload(paths ...string) *Payload {
+	p := &Payload{order: make(map[string]int, len(paths))}
+	for i, path := range paths {
+		p.order[path] = i
+		p.labels = append(p.labels, lastTwo(path)+"=")
+	}
+	return p
+}
+
+// Of returns the normalised values of the record, the first of each path, in the order of the
+// paths. Each follows the last two parts of its path, so that a value in one field never
+// equals one in another.
+func (p *Payload) Of(f alert.Fields) []string {
+	var hits [16]int // place in the order << 16 | place in f; a record has few
+	n := 0
+	for i := range f {
+		at, ok := p.order[f[i].Path]
+		if !ok || f[i].Value == "" || f[i].Value == "-" || n == len(hits) {
 			continue
 		}
-		out = append(out, p[strings.LastIndexByte(p, '.')+1:]+"="+v)
+		hits[n] = at<<16 | i
+		n++
+	}
+	slices.Sort(hits[:n])
+	out := make([]string, 0, n)
+	last := -1
+	for _, h := range hits[:n] {
+		at, i := h>>16, h&0xffff
+		if at == last {
+			continue
+		}
+		last = at
+		v := f[i].Value
+		if p.Clean != nil {
+			v = p.Clean(v)
+		}
+		if v = NormaliseText(v); v != "" {
+			out = append(out, p.labels[at]+v)
+		}
 	}
 	return out
+}
+
+func lastTwo(path string) string {
+	i := strings.LastIndexByte(path, '.')
+	if i < 0 {
+		return path
+	}
+	return path[strings.LastIndexByte(path[:i], '.')+1:]
 }
 
 // Lack appends name to the missing fields when v is empty.

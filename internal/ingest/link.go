@@ -67,6 +67,9 @@ func (l *Links) Session(host, logonID, user, ref string) {
 
 // Source adds a remote address. own are the addresses of the reporting host.
 func (l *Links) Source(addr, ref string, own ...string) {
+	if len(l.list) == MaxLinks {
+		return
+	}
 	ip, ok := RemoteAddress(addr)
 	if !ok {
 		return
@@ -226,6 +229,6 @@ func IsSystemFile(path string) bool {
 }
 
 var systemFolders = [...]string{
-	"/windows/system32/", "/windows/syswow64/", "/windows/winsxs/", "/windows/microsoft.net/", "/windows/systemapps/",
+	"/windows/system32/", "/windows/syswow64/", "/windows/winsxs/", "/windows/microsoft.net/", "/windows/systemapps/", "/windows/assembly/", "/windows/servicing/",
 	"/program files/", "/program files (x86)/", "/bin/", "/sbin/", "/usr/bin/", "/usr/sbin/", "/usr/lib/", "/lib/", "/lib64/", "/system/library/",
 }

@@ -26,15 +26,18 @@ type Registry struct {
 	flat alert.Flattener
 }
 
-// New returns a registry of the adapters; where two claim a record equally, the first wins.
-// A name given twice is a mistake of the program and panics.
+// New returns a registry of the adapters. Where two claim a record equally, the first wins; one
+// with the name of an earlier one takes its place, so that a mapping file can replace a built-in.
 func New(adapters ...Adapter) *Registry {
 	r := &Registry{}
 	for _, a := range adapters {
-		if _, ok := r.Adapter(a.Descriptor().Name); ok {
-			panic("ingest: two adapters are named " + a.Descriptor().Name)
+		name := a.Descriptor().Name
+		i := slices.IndexFunc(r.list, func(x Adapter) bool { return x.Descriptor().Name == name })
+		if i < 0 {
+			r.list = append(r.list, a)
+		} else {
+			r.list[i] = a
 		}
-		r.list = append(r.list, a)
 	}
 	return r
 }
@@ -162,13 +165,13 @@ func (r *Registry) choose(source string, f alert.Fields) (Adapter, error) {
 	a, score := r.Detect(f)
 	if score == 0 {
 		return nil, &RejectError{Place: "/", Reason: fmt.Sprintf("no known product's alert (keys: %s); name the source, or describe the format in a mapping file",
-			topKeys(f))}
+			TopKeys(f))}
 	}
 	return a, nil
 }
 
-// topKeys lists some keys of the record, so that a person sees which record it was.
-func topKeys(f alert.Fields) string {
+// TopKeys lists some keys of the record, so that a person sees which record it was.
+func TopKeys(f alert.Fields) string {
 	var keys []string
 	for i := range f {
 		key, _, _ := strings.Cut(strings.TrimPrefix(f[i].Pointer, "/"), "/")
@@ -185,6 +188,13 @@ func topKeys(f alert.Fields) string {
 	return strings.Join(keys, ", ")
 }
 
+// maxTitle and maxAnalytic bound texts that become keys and columns; a longer analytic ends in
+// its hash, so that two stay two.
+const (
+	maxTitle    = 2048
+	maxAnalytic = 512
+)
+
 // finish sets what is the same for every source.
 func finish(a *alert.Alert, adapter Adapter, raw []byte, f alert.Fields) {
 	a.Source = adapter.Descriptor().Name
@@ -194,6 +204,13 @@ func finish(a *alert.Alert, adapter Adapter, raw []byte, f alert.Fields) {
 	}
 	if a.ID == "" {
 		a.ID = payloadID(raw)
+	}
+	if len(a.Title) > maxTitle {
+		a.Title = cutText(a.Title, maxTitle) + "…"
+	}
+	if len(a.Analytic) > maxAnalytic {
+		sum := sha256.Sum256([]byte(a.Analytic))
+		a.Analytic = cutText(a.Analytic, maxAnalytic-33) + "#" + hex.EncodeToString(sum[:16])
 	}
 	if a.EntitiesRaw == "" {
 		a.EntitiesRaw = "[]"

@@ -10,10 +10,11 @@ import (
 
 // CleanWindows undoes one layer of escaping in text that an agent escaped before it became
 // JSON, so that C:\\Windows and \"a b\" arrive where C:\Windows and "a b" were meant. Text in
-// which any backslash stands alone was not escaped and is returned as it is, as is a UNC path.
+// which any backslash stands alone was not escaped and is returned as it is, and so is text
+// whose only backslashes are the two that begin a network name.
 func CleanWindows(s string) string {
 	i := strings.IndexByte(s, '\\')
-	if i < 0 || !escapedOnce(s[i:]) || i == 0 && strings.HasPrefix(s, `\\`) && strings.IndexByte(s[2:], '\\') < 0 {
+	if i < 0 || !escapedOnce(s[i:]) || isNetworkName(s, i) {
 		return s
 	}
 	var b strings.Builder
@@ -28,6 +29,10 @@ func CleanWindows(s string) string {
 		b.WriteByte(s[i+1])
 		s = s[i+2:]
 	}
+}
+
+func isNetworkName(s string, i int) bool {
+	return s[i+1] == '\\' && (i == 0 || strings.IndexByte(" \t\"'=,(", s[i-1]) >= 0) && strings.IndexByte(s[i+2:], '\\') < 0
 }
 
 func escapedOnce(s string) bool {
@@ -51,7 +56,7 @@ const maxDiscriminator = 2048
 // to run: GUIDs, numbers of five digits and more, hex of sixteen and more, and random names
 // in temporary folders.
 func NormaliseText(s string) string {
-	s = strings.ToLower(CleanWindows(s))
+	s = strings.ToLower(s)
 	if len(s) > maxDiscriminator {
 		s = cutText(s, maxDiscriminator)
 	}
@@ -132,6 +137,8 @@ func appendWord(out []byte, w string, temp bool) []byte {
 		hex = hex && isHex(w[i])
 	}
 	switch {
+	case len(w) <= 10 && strings.HasPrefix(w, "0x"): // a code, not an address
+		return append(out, w...)
 	case len(w) >= 16 && hex && digits > 0:
 		return append(out, "<hex>"...)
 	case temp && len(w) >= 5 && digits > 0 && digits < len(w):
@@ -197,12 +204,18 @@ var pathClasses = [...]struct {
 	{"config", []string{"/etc/"}},
 }
 
+// maxNames bounds the techniques and the tactics of one alert.
+const maxNames = 256
+
 // Techniques returns the distinct ATT&CK and ATLAS ids among the values; a value may hold
 // several, separated by anything but letters, digits and dots.
 func Techniques(values ...string) []string {
 	var out []string
 	for _, v := range values {
 		for _, w := range strings.FieldsFunc(v, notTechnique) {
+			if len(out) == maxNames {
+				return out
+			}
 			if w = strings.ToUpper(w); alert.IsTechniqueID(w) {
 				out = addDistinct(out, w)
 			}
@@ -221,6 +234,9 @@ func Tactics(values ...string) []string {
 	var out []string
 	for _, v := range values {
 		for _, w := range strings.FieldsFunc(v, func(r rune) bool { return strings.ContainsRune(",;[]\"\n", r) }) {
+			if len(out) == maxNames {
+				return out
+			}
 			w = strings.TrimSpace(w)
 			switch strings.ToLower(w) {
 			case "", "unknown", "none", "null", "n/a":

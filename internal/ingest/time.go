@@ -9,22 +9,15 @@ import (
 	"github.com/aluskort/aluskort/internal/alert"
 )
 
-// Layouts without a zone are UTC: the products concerned write UTC there (Sysmon's UtcTime,
-// Log Analytics, the exports of OpenSearch and Microsoft portals).
+// Layouts without a zone are UTC: the products concerned write UTC there (Log Analytics, the
+// exports of OpenSearch and of Microsoft's portals).
 var layouts = [...]string{
-	"2006-01-02T15:04:05.999999999Z0700",
-	"2006-01-02 15:04:05.999999999Z07:00",
-	"2006-01-02 15:04:05.999999999Z0700",
-	"2006-01-02T15:04:05.999999999",
-	"2006-01-02 15:04:05.999999999",
-	"2006-01-02 15:04:05.999999999 Z0700",
-	"2006-01-02 15:04:05 MST",
-	"2006-01-02T15:04Z07:00",
 	"1/2/2006, 3:04:05.999999999 PM",
 	"1/2/2006 3:04:05 PM",
 	"01/02/2006 15:04:05",
 	"Jan 2, 2006 @ 15:04:05.999999999",
 	"Mon Jan 2 15:04:05 2006",
+	"2006-01-02T15:04Z07:00",
 	"2006-01-02",
 }
 
@@ -37,10 +30,8 @@ func ParseTime(s string) (t time.Time, ok bool) {
 	if len(s) < 8 || len(s) > 40 {
 		return time.Time{}, false
 	}
-	t, err := time.Parse(time.RFC3339Nano, s)
-	if err != nil {
-		t, ok = parseOther(s)
-		if !ok {
+	if t, ok = parseISO(s); !ok {
+		if t, ok = parseOther(s); !ok {
 			return time.Time{}, false
 		}
 	}
@@ -48,6 +39,76 @@ func ParseTime(s string) (t time.Time, ok bool) {
 		return time.Time{}, false
 	}
 	return t.UTC().Truncate(time.Microsecond), true
+}
+
+// parseISO reads YYYY-MM-DD, T or a space, hh:mm:ss, a fraction, and a zone: none, Z, UTC or an
+// offset with or without colon and space.
+func parseISO(s string) (time.Time, bool) {
+	if len(s) < 19 || s[4] != '-' || s[7] != '-' || s[10] != 'T' && s[10] != ' ' || s[13] != ':' || s[16] != ':' {
+		return time.Time{}, false
+	}
+	var v [6]int
+	for i, at := range [...][2]int{{0, 4}, {5, 7}, {8, 10}, {11, 13}, {14, 16}, {17, 19}} {
+		n, ok := digits(s[at[0]:at[1]])
+		if !ok {
+			return time.Time{}, false
+		}
+		v[i] = n
+	}
+	rest, nanos := s[19:], 0
+	if len(rest) > 1 && (rest[0] == '.' || rest[0] == ',') {
+		i, unit := 1, 100_000_000
+		for ; i < len(rest) && isDigit(rest[i]); i++ {
+			nanos += int(rest[i]-'0') * unit
+			unit /= 10
+		}
+		rest = rest[i:]
+	}
+	offset, ok := zone(strings.TrimPrefix(rest, " "))
+	if !ok || v[1] < 1 || v[1] > 12 || v[2] < 1 || v[2] > 31 || v[3] > 23 || v[4] > 59 || v[5] > 60 {
+		return time.Time{}, false
+	}
+	t := time.Date(v[0], time.Month(v[1]), v[2], v[3], v[4], v[5], nanos, time.UTC)
+	if t.Day() != v[2] && v[5] < 60 {
+		return time.Time{}, false // a day that the month does not have
+	}
+	return t.Add(-offset), true
+}
+
+func digits(s string) (int, bool) {
+	n := 0
+	for i := 0; i < len(s); i++ {
+		if !isDigit(s[i]) {
+			return 0, false
+		}
+		n = n*10 + int(s[i]-'0')
+	}
+	return n, true
+}
+
+func zone(s string) (time.Duration, bool) {
+	switch s {
+	case "", "Z", "z", "UTC", "GMT":
+		return 0, true
+	}
+	if s[0] != '+' && s[0] != '-' {
+		return 0, false
+	}
+	clock := strings.Replace(s[1:], ":", "", 1)
+	n, ok := digits(clock)
+	switch {
+	case !ok:
+		return 0, false
+	case len(clock) == 2:
+		n *= 100
+	case len(clock) != 4:
+		return 0, false
+	}
+	d := time.Duration(n/100)*time.Hour + time.Duration(n%100)*time.Minute
+	if s[0] == '-' {
+		d = -d
+	}
+	return d, n/100 <= 15 && n%100 < 60
 }
 
 func parseOther(s string) (time.Time, bool) {

@@ -131,15 +131,20 @@ func (e *Engine) addTechniques(f *investigate.Folded) {
 // is blind for this batch; the others are not held up.
 func (e *Engine) gather(ctx context.Context, msgs []*alert.Message) ([][]evidence.Finding, error) {
 	subjects := make([]evidence.Subject, len(msgs))
-	for i, m := range msgs {
-		if m.Alert.Fields == nil {
-			fields, err := e.flatten.Flatten(m.Alert.RawPayload)
+	err := parallel.For(len(msgs), func(i int) error {
+		a := &msgs[i].Alert
+		if a.Fields == nil {
+			fields, err := e.cfg.Fields(a.Source, a.RawPayload)
 			if err != nil {
-				e.cfg.Log.Warn("native record cannot be read again", "alert", m.Alert.ID, "error", err)
+				e.cfg.Log.Warn("native record cannot be read again", "alert", a.ID, "error", err)
 			}
-			m.Alert.Fields = fields
+			a.Fields = fields
 		}
-		subjects[i] = evidence.Subject{Alert: &m.Alert, Entities: &m.Entities}
+		subjects[i] = evidence.Subject{Alert: a, Entities: &msgs[i].Entities}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	out := make([][]evidence.Finding, len(e.cfg.Sources))
 	done := make(chan error, len(e.cfg.Sources))
@@ -349,8 +354,8 @@ func (w *writer) group(fresh []*item) map[string][]*item {
 }
 
 const (
-	insertAlert    = `INSERT INTO alert (seq, investigation, previous, event_time, doc) VALUES`
-	insertIdentity = `INSERT INTO alert_identity (key, alert) VALUES`
+	insertAlert    = `INSERT INTO alert (seq, investigation, previous, event_time, doc)`
+	insertIdentity = `INSERT INTO alert_identity (key, alert)`
 )
 
 func (w *writer) insertAlerts(fresh []*item) error {

@@ -27,7 +27,7 @@ type Taxonomy interface {
 	Resolve(ids []string) (known []investigate.Technique, unknown []string)
 }
 
-// Config is what an Engine is made of. DB, Outbox, Audit, Taxonomy and Planner are required.
+// Config is what an Engine is made of. DB, Outbox, Audit, Taxonomy, Planner and Fields are required.
 type Config struct {
 	DB       store.DB
 	Outbox   *store.Outbox
@@ -39,6 +39,8 @@ type Config struct {
 	// Prior is asked for the prior of an analytic; nil takes that of the severity.
 	Prior      func(tenant, source, analytic string, s alert.Severity) reason.Prior
 	Thresholds reason.Thresholds
+	// Fields flattens native bytes the way the adapter of that source does. Required.
+	Fields func(source string, raw []byte) (alert.Fields, error)
 	// Window is the length of the folding window; 0 means an hour.
 	Window time.Duration
 	Clock  clock.Clock
@@ -50,16 +52,15 @@ type Config struct {
 // Engine runs investigations. It is safe for concurrent use; batches of one partition are to
 // be processed in order, by one caller.
 type Engine struct {
-	cfg     Config
-	db      store.DB
-	codec   *codec
-	flatten alert.Flattener
+	cfg   Config
+	db    store.DB
+	codec *codec
 }
 
 // New checks the configuration and returns an engine.
 func New(cfg Config) (*Engine, error) {
-	if cfg.DB == nil || cfg.Outbox == nil || cfg.Audit == nil || cfg.Taxonomy == nil || cfg.Planner == nil {
-		return nil, errors.New("orchestrate: database, outbox, audit, taxonomy and planner are required")
+	if cfg.DB == nil || cfg.Outbox == nil || cfg.Audit == nil || cfg.Taxonomy == nil || cfg.Planner == nil || cfg.Fields == nil {
+		return nil, errors.New("orchestrate: database, outbox, audit, taxonomy, planner and fields are required")
 	}
 	if cfg.Prior == nil {
 		cfg.Prior = func(_, _, _ string, s alert.Severity) reason.Prior { return reason.SeverityPrior(s) }

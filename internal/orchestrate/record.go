@@ -100,9 +100,9 @@ type row struct {
 
 const (
 	reserveSQL = `UPDATE counter SET value = value + $1 WHERE name = $2 RETURNING value`
-	insertDoc  = `INSERT INTO doc (id, codec, bytes) VALUES`
+	insertDoc  = `INSERT INTO doc (id, codec, bytes)`
 	insertRow  = `INSERT INTO investigation (id, tenant, state, wait_reason, classification, severity, probability,
-	alerts, redelivered, version, first_alert, last_alert, doc, created_at, updated_at, wake_at) VALUES`
+	alerts, redelivered, version, first_alert, last_alert, doc, created_at, updated_at, wake_at)`
 	upsertRow = `ON CONFLICT (id) DO UPDATE SET state = excluded.state, wait_reason = excluded.wait_reason,
 	classification = excluded.classification, severity = excluded.severity, probability = excluded.probability,
 	alerts = excluded.alerts, redelivered = excluded.redelivered, version = excluded.version, last_alert = excluded.last_alert,
@@ -439,4 +439,16 @@ func (e *Engine) List(ctx context.Context, tenant string, f Filter) (out []Summa
 		next = out[f.Limit-1].sequence
 	}
 	return out, next, nil
+}
+
+// Alert loads one accepted alert by its sequence number.
+func (e *Engine) Alert(ctx context.Context, tenant string, sequence int64) (m *alert.Message, err error) {
+	err = e.db.View(ctx, func(tx store.Tx) error {
+		m, _, err = e.alertAt(tx, sequence)
+		return err
+	})
+	if err == nil && m.Alert.TenantID != tenant {
+		return nil, fmt.Errorf("%w: alert %d", ErrNotFound, sequence)
+	}
+	return m, err
 }

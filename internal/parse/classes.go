@@ -51,7 +51,9 @@ func buildClasses() (t [256]class) {
 	return t
 }
 
-func isAlnum(b byte) bool { return classes[b]&(cDigit|cHex) != 0 || classes[b]&cLetter != 0 && b != '_' }
+func isAlnum(b byte) bool {
+	return classes[b]&(cDigit|cHex) != 0 || classes[b]&cLetter != 0 && b != '_'
+}
 
 func isWord(b byte) bool { return classes[b]&(cDigit|cHex|cLetter|cHigh) != 0 }
 

@@ -49,18 +49,19 @@ func NewScanner() *Scanner { return &Scanner{} }
 
 // Scan calls fn for every indicator in text.
 func (s *Scanner) Scan(text string, fn func(Match)) {
-	s.scan(text, func(m Match) bool { fn(m); return true })
+	w := walker{tlds: &s.tlds, text: text, each: fn}
+	w.run()
 }
 
 // Append appends the indicators in text to dst and returns it.
 func (s *Scanner) Append(dst []Match, text string) []Match {
-	s.scan(text, func(m Match) bool { dst = append(dst, m); return true })
+	s.Scan(text, func(m Match) { dst = append(dst, m) })
 	return dst
 }
 
 // scan calls fn until it returns false.
 func (s *Scanner) scan(text string, fn func(Match) bool) {
-	w := walker{tlds: &s.tlds, text: text, fn: fn}
+	w := walker{tlds: &s.tlds, text: text, until: fn}
 	w.run()
 }
 
@@ -68,16 +69,43 @@ func (s *Scanner) scan(text string, fn func(Match) bool) {
 type walker struct {
 	tlds    *[tldSlots]atomic.Pointer[tldEntry]
 	text    string
-	fn      func(Match) bool
-	last    int // end of the last match: nothing may begin before it
+	each    func(Match)      // called for every match, or
+	until   func(Match) bool // called until it returns false
+	last    int              // end of the last match: nothing may begin before it
 	stopped bool
 }
 
 func (w *walker) emit(t alert.IndicatorType, value string, start, end int, defanged bool) {
 	w.last = end
-	if !w.stopped {
-		w.stopped = !w.fn(Match{Type: t, Value: value, Start: start, End: end, Defanged: defanged})
+	m := Match{Type: t, Value: value, Start: start, End: end, Defanged: defanged}
+	switch {
+	case w.each != nil:
+		w.each(m)
+	case !w.stopped:
+		w.stopped = !w.until(m)
 	}
+}
+
+// wordBefore says whether a letter, digit or underscore ends right before i.
+func (w *walker) wordBefore(i int) bool {
+	if b := w.byteAt(i - 1); b < utf8.RuneSelf {
+		return b != 0 && isWord(b)
+	}
+	r, _ := utf8.DecodeLastRuneInString(w.text[max(0, i-utf8.UTFMax):i])
+	return isWordRune(r)
+}
+
+// wordAfter says whether a letter, digit or underscore begins at i.
+func (w *walker) wordAfter(i int) bool {
+	if b := w.byteAt(i); b < utf8.RuneSelf {
+		return isWord(b)
+	}
+	r, _ := utf8.DecodeRuneInString(w.text[i:])
+	return isWordRune(r)
+}
+
+func isWordRune(r rune) bool {
+	return r != utf8.RuneError && (unicode.IsLetter(r) || unicode.IsDigit(r) || unicode.IsMark(r))
 }
 
 // byteAt returns the byte at i, 0 outside the text.
@@ -139,7 +167,7 @@ func (w *walker) mixed(i, j int, acc class) int {
 				continue
 			}
 			r, n := utf8.DecodeRuneInString(w.text[i:j])
-			if !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.IsMark(r) {
+			if !isWordRune(r) {
 				break
 			}
 			high = true

@@ -108,10 +108,10 @@ func (w *walker) isVersion(i, j int) bool {
 
 // ipv6 tries the address that begins at i, and returns its end or 0.
 func (w *walker) ipv6(i int) int {
-	if p := w.byteAt(i - 1); p != 0 && (isWord(p) || p == '.' || p == ':') || i < w.last {
+	if p := w.byteAt(i - 1); w.wordBefore(i) || p == '.' || p == ':' || i < w.last {
 		return 0
 	}
-	j, colons, digit, letters := i, 0, false, false
+	j, colons, digit := i, 0, false
 	for j < len(w.text) && j-i <= 45 {
 		b := w.text[j]
 		switch {
@@ -119,22 +119,20 @@ func (w *walker) ipv6(i int) int {
 			colons++
 		case isDigit(b):
 			digit = true
-		case isHex(b):
-			letters = true
-		case b != '.':
+		case !isHex(b) && b != '.':
 			goto end
 		}
 		j++
 	}
 end:
 	next := w.byteAt(j)
-	if isWord(next) || next == '(' {
+	if w.wordAfter(j) || next == '(' {
 		return 0
 	}
 	for j > i && (w.text[j-1] == '.' || w.text[j-1] == ':' && w.byteAt(j-2) != ':') {
 		j--
 	}
-	if colons < 2 || !digit && (letters || j-i < 3) {
+	if colons < 2 || !digit {
 		return 0
 	}
 	addr, ok := parseIPv6(w.text[i:j])
@@ -145,8 +143,8 @@ end:
 		w.emit(alert.IndicatorIPv4, addr.String(), i, j, false)
 	} else {
 		value := addr.String()
-		if value == w.text[i:j] {
-			value = w.text[i:j]
+		if strings.IndexAny(value, "0123456789") < 0 || hardwareID(value) {
+			return 0 // dead::beef is a name in C++ as well
 		}
 		w.emit(alert.IndicatorIPv6, value, i, j, false)
 	}
@@ -156,6 +154,26 @@ end:
 		}
 	}
 	return j
+}
+
+// hardwareID says whether an address in its shortest form is eight bytes with colons, such as
+// an EUI-64 or the serial number of a certificate.
+func hardwareID(value string) bool {
+	pairs, n := 0, 0
+	for i := 0; i <= len(value); i++ {
+		if i < len(value) && value[i] != ':' {
+			n++
+			continue
+		}
+		if n == 0 || n > 2 {
+			return false
+		}
+		if n == 2 {
+			pairs++
+		}
+		n = 0
+	}
+	return pairs >= 4
 }
 
 // parseIPv6 reads RFC 4291 text without a zone. It does not allocate when it fails.
@@ -231,10 +249,10 @@ const minCVE = len("CVE-1999-0001")
 // cves finds every CVE id in the word text[i:j].
 func (w *walker) cves(i, j int) {
 	for ; i+minCVE <= j; i++ {
-		if lower(w.text[i]) != 'c' || isAlnum(w.byteAt(i-1)) {
+		if lower(w.text[i]) != 'c' || w.wordBefore(i) && w.text[i-1] != '_' {
 			continue
 		}
-		if n := cveLen(w.text[i:j]); n > 0 && !isWord(w.byteAt(i+n)) {
+		if n := cveLen(w.text[i:j]); n > 0 && !w.wordAfter(i+n) {
 			value := w.text[i : i+n]
 			if value[:3] != "CVE" {
 				value = "CVE" + value[3:]
@@ -299,7 +317,7 @@ func hashType(digits int) alert.IndicatorType {
 // between dashes as in a trace id, and not as an import hash, which is no hash of a file.
 func (w *walker) hashBounds(i, j int) bool {
 	before, after := w.byteAt(i-1), w.byteAt(j)
-	if isWord(before) || isWord(after) || before == '-' && after == '-' {
+	if w.wordBefore(i) || w.wordAfter(j) || before == '-' && after == '-' {
 		return false
 	}
 	const imp = "imphash"

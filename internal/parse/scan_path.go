@@ -2,6 +2,7 @@ package parse
 
 import (
 	"strings"
+	"unicode/utf8"
 
 	"github.com/aluskort/aluskort/internal/alert"
 )
@@ -14,7 +15,7 @@ func (w *walker) drive(i, j int) int {
 	if i+1 != j || classes[w.text[i]]&(cHex|cLetter) == 0 || w.text[i] == '_' {
 		return 0
 	}
-	if before := w.byteAt(i - 1); isWord(before) || before == '.' || before == '-' {
+	if before := w.byteAt(i - 1); w.wordBefore(i) || before == '.' || before == '-' {
 		return 0
 	}
 	p := j + 1
@@ -26,7 +27,7 @@ func (w *walker) drive(i, j int) int {
 
 // backslash tries what begins with backslashes: UNC, device and kernel paths.
 func (w *walker) backslash(i int) int {
-	if before := w.byteAt(i - 1); isWord(before) || before == '.' || before == '\\' || before == ':' || before == '%' {
+	if before := w.byteAt(i - 1); w.wordBefore(i) || before == '.' || before == '\\' || before == ':' || before == '%' {
 		return 0
 	}
 	p := i
@@ -36,9 +37,9 @@ func (w *walker) backslash(i int) int {
 	rest := w.text[p:]
 	switch n := p - i; {
 	case n <= 2 && foldPrefix(rest, `registry\`):
-		return w.windows(alert.IndicatorRegistry, i, p+len(`registry`))
+		return w.windows(alert.IndicatorRegistry, p-1, p+len(`registry`))
 	case n <= 2 && (foldPrefix(rest, `device\`) || foldPrefix(rest, `systemroot\`)):
-		return w.windows(alert.IndicatorPath, i, i)
+		return w.windows(alert.IndicatorPath, p-1, p-1)
 	case n == 2 || n == 4:
 		server := 0
 		for server < len(rest) && classes[rest[server]]&(cDigit|cHex|cLetter|cDash|cDot) != 0 {
@@ -82,7 +83,7 @@ var hives = map[string]bool{
 // stands at p: HKLM\x, HKLM:\x.
 func (w *walker) registry(i, j, p int) int {
 	const longest = len("hkey_performance_data")
-	if j-i < 3 || j-i > longest || lower(w.text[i]) != 'h' || isWord(w.byteAt(i-1)) {
+	if j-i < 3 || j-i > longest || lower(w.text[i]) != 'h' || w.wordBefore(i) {
 		return 0
 	}
 	var buf [longest]byte
@@ -144,6 +145,12 @@ func (w *walker) components(p int) int {
 		switch {
 		case b == '\\', b == '/':
 			p++
+		case b >= utf8.RuneSelf:
+			r, n := utf8.DecodeRuneInString(w.text[p:])
+			if !isWordRune(r) {
+				return p
+			}
+			p += n
 		case b == ' ':
 			next := w.spaced(p, limit)
 			if next == 0 {
@@ -268,7 +275,7 @@ var unixRoots = set(`bin boot dev etc home lib lib32 lib64 media mnt opt proc ro
 // unixPath tries the absolute path whose first slash is at p; it starts at i (a tilde or p).
 // Only known roots count: anything else may be the path of a URL or a switch of a command.
 func (w *walker) unixPath(i, p int) int {
-	if b := w.byteAt(i - 1); b != 0 && (isWord(b) || strings.IndexByte("./\\)]}@%-", b) >= 0) {
+	if b := w.byteAt(i - 1); b != 0 && (w.wordBefore(i) || strings.IndexByte("./\\)]}@%-", b) >= 0) {
 		return 0
 	}
 	k := p + 1
@@ -280,7 +287,11 @@ func (w *walker) unixPath(i, p int) int {
 	}
 	end := p + 1
 	for end < len(w.text) && end-i < maxPath && classes[w.text[end]]&cPath != 0 {
-		end++
+		r, n := utf8.DecodeRuneInString(w.text[end:])
+		if n > 1 && !isWordRune(r) || r == utf8.RuneError {
+			break
+		}
+		end += n
 	}
 	for end > p && strings.IndexByte("./:,=#~%-", w.text[end-1]) >= 0 {
 		end--

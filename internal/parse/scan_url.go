@@ -286,6 +286,9 @@ func (w *walker) mailFrom(local string, start, p int, defanged bool) int {
 	if !ok {
 		return 0
 	}
+	if strings.HasSuffix(value, ".prod.outlook.com") {
+		return end // the id of a message, made by a mail server
+	}
 	w.emit(alert.IndicatorEmail, strings.ToLower(local)+"@"+value, start, end, defanged)
 	return end
 }

@@ -85,7 +85,7 @@ var builtinNames = []struct{ reason, names string }{
 		outlook.office365.com outlook.office.com login.live.com login.windows.net
 		login.microsoftonline.us activation.sls.microsoft.com s-microsoft.com msecnd.net
 		wns.windows.com virtualearth.net microsoft.net trouter.io
-		google.com gstatic.com googleapis.com gvt1.com gvt2.com youtube.com ytimg.com
+		google.com gstatic.com gvt1.com gvt2.com youtube.com ytimg.com
 		google-analytics.com googletagmanager.com doubleclick.net android.com chromium.org
 		recaptcha.net googlesyndication.com
 		apple.com icloud.com mzstatic.com aaplimg.com apple-dns.net cdn-apple.com

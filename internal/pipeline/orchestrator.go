@@ -19,6 +19,10 @@ type Orchestrator struct {
 	Stage
 	Engine *orchestrate.Engine
 	Blobs  blob.Store
+	// Fields flattens native bytes the way the adapter of that source does.
+	Fields func(source string, raw []byte) (alert.Fields, error)
+	// OnDead is told how many records went to the dead letters.
+	OnDead func(n int)
 }
 
 type evaluated struct {
@@ -94,6 +98,9 @@ func (o *Orchestrator) evaluate(ctx context.Context, batch bus.Batch) (*orchestr
 	if err := o.deadLetters(ctx, letters); err != nil {
 		return nil, err
 	}
+	if o.OnDead != nil && len(letters) > 0 {
+		o.OnDead(len(letters))
+	}
 	for tp, next := range batch.Next {
 		b.Offsets = append(b.Offsets, offsetOf(tp, next))
 	}
@@ -115,8 +122,7 @@ func (o *Orchestrator) decode(ctx context.Context, rec *bus.Record) (*alert.Mess
 	if err != nil {
 		return nil, err
 	}
-	var f alert.Flattener
-	m.Alert.Fields, err = f.Flatten(raw)
+	m.Alert.Fields, err = o.Fields(m.Alert.Source, raw)
 	return m, err
 }
 

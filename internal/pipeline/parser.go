@@ -23,7 +23,10 @@ type Parser struct {
 	Stage
 	Entities EntityParser
 	Blobs    blob.Store
-	flatten  alert.Flattener
+	// Fields flattens native bytes the way the adapter of that source does.
+	Fields func(source string, raw []byte) (alert.Fields, error)
+	// OnDead is told how many records went to the dead letters.
+	OnDead func(n int)
 }
 
 // parsed is a batch on its way out.
@@ -132,7 +135,7 @@ func (p *Parser) one(ctx context.Context, rec *bus.Record) (bus.Record, error) {
 			return bus.Record{}, err
 		}
 	}
-	if m.Alert.Fields, err = p.flatten.Flatten(raw); err != nil {
+	if m.Alert.Fields, err = p.Fields(m.Alert.Source, raw); err != nil {
 		return bus.Record{}, err
 	}
 	m.Entities = p.Entities.Parse(&m.Alert)
@@ -155,6 +158,9 @@ func (p *Parser) publish(ctx context.Context, consumer *bus.Consumer, work *pars
 	}
 	if err := p.deadLetters(ctx, work.letters); err != nil {
 		return err
+	}
+	if p.OnDead != nil && len(work.letters) > 0 {
+		p.OnDead(len(work.letters))
 	}
 	return consumer.Commit(ctx, work.batch)
 }

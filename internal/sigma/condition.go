@@ -25,6 +25,7 @@ type conditionParser struct {
 	line  int
 	names []string // selections in document order
 	byKey map[string]*expr
+	sizes map[string]int
 	refs  int
 }
 
@@ -33,7 +34,7 @@ func (d *detection) condition(text string, line int) (*expr, *problem) {
 		return nil, unsupported(line, "write it as a correlation, or as \"count\" in the aluskort block",
 			"the condition aggregates after a pipe: %q", clip(text))
 	}
-	c := &conditionParser{toks: tokens(text), line: line, names: d.names, byKey: d.selections, refs: d.refs}
+	c := &conditionParser{toks: tokens(text), line: line, names: d.names, byKey: d.selections, sizes: d.sizes, refs: d.refs}
 	if len(c.toks) == 0 {
 		return nil, invalid(line, "name a selection", "the condition is empty")
 	}
@@ -133,7 +134,7 @@ func (c *conditionParser) unit() (*expr, *problem) {
 	if e == nil {
 		return nil, invalid(c.line, "define it under detection, or mend the name", "the condition names %q, which is no selection", clip(tok))
 	}
-	return e, c.charge(1)
+	return e, c.charge(c.sizes[tok])
 }
 
 func isOperator(tok string) bool {
@@ -187,17 +188,19 @@ func (c *conditionParser) selected(pattern string) ([]*expr, *problem) {
 		return nil, invalid(c.line, "write \"them\" or a pattern such as selection*", "the condition lacks the selections after \"of\"")
 	}
 	var kids []*expr
+	size := 0
 	them := strings.EqualFold(pattern, "them")
 	p := newPattern(nameElems(pattern), true)
 	for _, name := range c.names {
 		if them && !strings.HasPrefix(name, "_") || !them && p.match([]byte(name)) {
 			kids = append(kids, c.byKey[name])
+			size += c.sizes[name]
 		}
 	}
 	if len(kids) == 0 {
 		return nil, invalid(c.line, "mend the pattern or add a selection", "no selection fits %q", clip(pattern))
 	}
-	return kids, c.charge(len(kids))
+	return kids, c.charge(size)
 }
 
 // nameElems reads a pattern of names, where only * is special.
@@ -216,7 +219,7 @@ func nameElems(s string) []elem {
 
 func (c *conditionParser) charge(n int) *problem {
 	if c.refs += n; c.refs > maxConditionRefs {
-		return invalid(c.line, "simplify it", "the condition stands for more than %d selections", maxConditionRefs)
+		return invalid(c.line, "simplify it", "the condition stands for more than %d values", maxConditionRefs)
 	}
 	return nil
 }

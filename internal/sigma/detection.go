@@ -15,7 +15,9 @@ type detection struct {
 	placeholders map[string][]string
 	names        []string
 	selections   map[string]*expr
-	refs         int
+	// sizes counts the values of each selection, refs those that the conditions stand for.
+	sizes map[string]int
+	refs  int
 	// expands says that a value holds placeholders.
 	expands bool
 }
@@ -23,7 +25,8 @@ type detection struct {
 // buildDetection turns the section into one expression. Placeholders without a table are an
 // error unless lenient, which is for loading, before the table is known.
 func buildDetection(n *yaml.Node, placeholders map[string][]string, lenient bool) (*expr, bool, *problem) {
-	d := &detection{rd: newReader(), placeholders: placeholders, selections: make(map[string]*expr)}
+	d := &detection{rd: newReader(), placeholders: placeholders,
+		selections: make(map[string]*expr), sizes: make(map[string]int)}
 	if lenient {
 		d.placeholders = nil
 	} else if d.placeholders == nil {
@@ -49,6 +52,7 @@ func buildDetection(n *yaml.Node, placeholders map[string][]string, lenient bool
 			}
 			d.names = append(d.names, kv.key)
 			d.selections[kv.key] = e
+			d.sizes[kv.key] = e.size()
 		}
 	}
 	if condition == nil {
@@ -165,8 +169,8 @@ func (d *detection) fields(n *yaml.Node, what string) (*expr, *problem) {
 
 // entry compiles one "field|modifier: values" line.
 func (d *detection) entry(key string, values []*yaml.Node, line int, what string) (*expr, *problem) {
-	field, mods, _ := strings.Cut(key, "|")
-	m, p := parseModifiers(mods, line)
+	field, mods, piped := strings.Cut(key, "|")
+	m, p := parseModifiers(mods, piped, line)
 	if p != nil {
 		return nil, p
 	}

@@ -34,6 +34,18 @@ func join(op exprOp, kids []*expr) *expr {
 	return &expr{op: op, kids: kids}
 }
 
+// size counts the values of a selection.
+func (e *expr) size() int {
+	if t := e.test; t != nil {
+		return max(1, len(t.patterns)+len(t.regexps)+len(t.nets)+len(t.numbers)+len(t.clocks)+len(t.refs))
+	}
+	n := 1
+	for _, k := range e.kids {
+		n += k.size()
+	}
+	return n
+}
+
 // test is one entry of a selection: a field, or every value when it is a keyword, and the
 // alternatives of which one must hold.
 type test struct {

@@ -17,7 +17,6 @@ const extensionKeys = "stance, weight, kind, group, voids, expected, requires_or
 
 // readExtension reads the block "aluskort". It is ours, so unknown keys are mistakes.
 func (r *Rule) readExtension(rd *reader, n *yaml.Node) *problem {
-	r.Weight = -1
 	pairs, p := rd.pairs(n, "aluskort")
 	if p != nil {
 		return p

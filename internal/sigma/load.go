@@ -130,7 +130,7 @@ func decode(dec *yaml.Decoder) (n *yaml.Node, err error) {
 
 // readRule reads one document. On a problem the rule holds what was read of its head.
 func readRule(n *yaml.Node) (*Rule, *problem) {
-	r := &Rule{Line: n.Line, Stance: Malicious}
+	r := &Rule{Line: n.Line, Stance: Malicious, Weight: -1}
 	rd := newReader()
 	pairs, p := rd.pairs(n, "the document")
 	if p != nil {

@@ -38,9 +38,9 @@ type modifiers struct {
 
 const modifierFix = "see the modifiers that the package comment of internal/sigma lists"
 
-func parseModifiers(s string, line int) (*modifiers, *problem) {
+func parseModifiers(s string, piped bool, line int) (*modifiers, *problem) {
 	m := &modifiers{}
-	if s == "" {
+	if !piped {
 		return m, nil
 	}
 	for _, name := range strings.Split(s, "|") {
@@ -123,7 +123,11 @@ func (m *modifiers) check(line int) *problem {
 // forKeywords refuses what makes no sense without a field.
 func (m *modifiers) forKeywords(line int) *problem {
 	if m.kind != asText && m.kind != asRegexp || m.neq {
-		return unsupported(line, "name a field", "keywords cannot have the modifier %q", m.named+map[bool]string{true: "neq"}[m.neq && m.named == ""])
+		name := m.named
+		if m.neq {
+			name = "neq"
+		}
+		return unsupported(line, "name a field", "keywords cannot have the modifier %q", name)
 	}
 	return nil
 }

@@ -29,7 +29,7 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// closeTimeout bounds what Close waits for: records in flight and last commits.
+// closeTimeout bounds what Close waits for: running calls, and last commits.
 const closeTimeout = 10 * time.Second
 
 // Bus is a connection to the broker, and the broker itself when embedded. It is safe for
@@ -44,13 +44,14 @@ type Bus struct {
 
 	// lost are group offsets that Open found above the end of a log and pulled back. The
 	// consumer of that group reports them.
-	lost map[string]map[TopicPartition]int64
+	lost map[string]map[TopicPartition]pulled
 
-	mu        sync.Mutex // guards closed, consumers, inflight's Add against Close
+	mu        sync.Mutex // guards closed, consumers, and the wait groups' Add against Close
 	closed    bool
 	consumers map[*Consumer]struct{}
-	inflight  sync.WaitGroup
-	replaying sync.Mutex // one replay at a time: each reads, adds to and writes the marks
+	inflight  sync.WaitGroup // calls
+	sending   sync.WaitGroup // goroutines of Produce; one may outlive its call
+	replaying sync.Mutex     // one replay at a time: each reads, adds to and writes the marks
 	closeOnce sync.Once
 	closeErr  error
 }
@@ -140,8 +141,8 @@ func (b *Bus) enter() (done func(), err error) {
 	return b.inflight.Done, nil
 }
 
-// Close ends consumers (a blocked Poll returns ErrClosed), waits for running calls and records in
-// flight, at most 10 s, and stops the embedded broker. A second Close waits for the first and
+// Close ends consumers (a blocked Poll returns ErrClosed), waits for running calls, at most
+// 10 s, and stops the embedded broker. A second Close waits for the first and
 // returns its error.
 func (b *Bus) Close() error {
 	b.closeOnce.Do(func() { b.closeErr = b.close() })
@@ -163,17 +164,30 @@ func (b *Bus) close() error {
 	for _, c := range consumers {
 		errs = append(errs, c.Close())
 	}
+	b.awaitCalls()
 	if b.client != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
-		if err := b.client.Flush(ctx); err != nil {
-			errs = append(errs, unavailable("flush records at close", err))
-		}
-		cancel()
-		b.client.Close()
+		b.client.Close() // fails what is still waiting for an answer
 	}
 	b.inflight.Wait()
+	b.sending.Wait()
 	if b.embedded != nil {
 		errs = append(errs, b.embedded.close())
 	}
 	return errors.Join(errs...)
+}
+
+// awaitCalls lets running calls finish, for a while. Records whose caller has gone are not
+// waited for.
+func (b *Bus) awaitCalls() {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		b.inflight.Wait()
+	}()
+	t := time.NewTimer(closeTimeout)
+	defer t.Stop()
+	select {
+	case <-done:
+	case <-t.C:
+	}
 }

@@ -133,7 +133,8 @@ func TestProduceWithBrokerDown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := open(t, bus.Config{Brokers: cluster.ListenAddrs()})
+	brokers := cluster.ListenAddrs()
+	b := open(t, bus.Config{Brokers: brokers})
 	defer func() { _ = b.Close() }()
 	produce(t, b, record(bus.AlertsRaw, "x"))
 	cluster.Close()
@@ -149,7 +150,7 @@ func TestProduceWithBrokerDown(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	if _, err := bus.Open(ctx, bus.Config{Brokers: cluster.ListenAddrs(), Clock: clock.System{}}); !errors.Is(err, bus.ErrUnavailable) {
+	if _, err := bus.Open(ctx, bus.Config{Brokers: brokers, Clock: clock.System{}}); !errors.Is(err, bus.ErrUnavailable) {
 		t.Errorf("open: error is %v, want ErrUnavailable", err)
 	}
 }
@@ -273,6 +274,32 @@ func TestBelowStart(t *testing.T) {
 	}
 }
 
+// FAULTS B5: when the dead-letter topic fails, the letter is not taken, and the original, not
+// committed, comes again.
+func TestDeadLetterFails(t *testing.T) {
+	b := openEmbedded(t)
+	produce(t, b, record(bus.AlertsRaw, "poison"))
+	cfg := bus.ConsumerConfig{Group: "g", Topics: []string{bus.AlertsRaw}}
+	c := consume(t, b, cfg)
+	letter := bus.DeadLetter{Original: poll(t, c).Records[0], Reason: "bad_json"}
+	fault := b.Cluster().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "alerts.raw.dlq", Err: kerr.UnknownServerError, Count: -1})
+	if err := b.DeadLetter(t.Context(), letter); !errors.Is(err, bus.ErrUnavailable) {
+		t.Fatalf("error is %v, want ErrUnavailable", err)
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	fault.Remove()
+	letter.Original = poll(t, consume(t, b, cfg)).Records[0]
+	if err := b.DeadLetter(t.Context(), letter); err != nil {
+		t.Fatal(err)
+	}
+	letters, _, _, err := b.ListDead(t.Context(), bus.AlertsRaw, bus.Position{}, 10)
+	if err != nil || len(letters) != 1 || string(letters[0].Original.Value) != "poison" {
+		t.Errorf("letters are %+v, %v", letters, err)
+	}
+}
+
 // Readiness sees a disk that no longer takes writes.
 func TestPingSeesTheDisk(t *testing.T) {
 	dir := t.TempDir()
@@ -291,11 +318,15 @@ func TestPingSeesTheDisk(t *testing.T) {
 }
 
 func TestOpenRefuses(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for name, cfg := range map[string]bus.Config{
 		"no clock":      {Dir: "x"},
 		"neither place": {Clock: clock.System{}},
 		"both places":   {Clock: clock.System{}, Dir: "x", Brokers: []string{"192.0.2.1:9092"}},
-		"a file as dir": {Clock: clock.System{}, Dir: "embedded_test.go"},
+		"a file as dir": {Clock: clock.System{}, Dir: file},
 	} {
 		if b, err := bus.Open(t.Context(), cfg); err == nil {
 			_ = b.Close()

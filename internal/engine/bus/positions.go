@@ -90,21 +90,21 @@ func (c *Consumer) positions(ctx context.Context, tps []TopicPartition, group ma
 	}
 	at := make(map[TopicPartition]int64, len(tps))
 	for _, tp := range tps {
-		bare := TopicPartition{Topic: tp.Topic, Partition: tp.Partition}
-		start, end := starts[bare], ends[bare]
+		key := bare(tp)
 		want, known := stored[tp]
 		if !known {
-			want, known = group[bare]
-			// Open may have moved this group's offset already: the consumer still hears of it.
-			if before, moved := c.bus.lost[c.cfg.Group][bare]; moved && known && want == end {
-				want = before
+			want, known = group[key]
+			// Open may have moved this group's offset: the consumer still hears of it.
+			if moved, ok := c.bus.lost[c.cfg.Group][key]; ok && known && want == moved.to {
+				if err := c.reportReset(ctx, tp, moved.from, moved.to); err != nil {
+					return nil, err
+				}
 			}
 		}
 		if !known {
-			at[tp] = start
-			continue
+			want = starts[key]
 		}
-		at[tp] = min(max(want, start), end)
+		at[tp] = min(max(want, starts[key]), ends[key])
 		if at[tp] != want {
 			if err := c.reportReset(ctx, tp, want, at[tp]); err != nil {
 				return nil, err

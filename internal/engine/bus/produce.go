@@ -11,11 +11,12 @@ import (
 )
 
 const (
-	// deliveryTimeout ends a Produce whose context has no deadline.
+	// deliveryTimeout ends a Produce whose context has no earlier deadline. The client has a
+	// setting for this too, but counts from the record's timestamp.
 	deliveryTimeout = 30 * time.Second
 	// gather lets the records of one call meet in one batch; the call itself ends the wait when
 	// its last record is in, so it costs no latency.
-	gather = 10 * time.Millisecond
+	gather = 2 * time.Millisecond
 	// maxBufferedBytes bounds what producers hold in memory; beyond it Produce waits.
 	maxBufferedBytes = 64 << 20
 )
@@ -29,7 +30,6 @@ func (b *Bus) producerOpts() []kgo.Opt {
 		kgo.ProducerLinger(gather),
 		kgo.ProducerBatchMaxBytes(maxBatchBytes),
 		kgo.MaxBufferedBytes(maxBufferedBytes),
-		kgo.RecordDeliveryTimeout(deliveryTimeout),
 		kgo.UnknownTopicRetries(2),
 	}
 	if b.embedded != nil {
@@ -62,13 +62,15 @@ func (b *Bus) produce(ctx context.Context, recs []Record, limit int) error {
 	if err != nil {
 		return err
 	}
+	defer done()
+	ctx, cancel := context.WithTimeout(ctx, deliveryTimeout)
 	// The call may have to return while the client still waits for an answer, so the wait has a
 	// goroutine of its own: one per call. It ends when the client gives the records up.
 	results := make(chan error, 1)
-	go func() {
-		defer done()
+	b.sending.Go(func() {
+		defer cancel()
 		results <- b.client.ProduceSync(ctx, out...).FirstErr()
-	}()
+	})
 	select {
 	case err = <-results:
 	case <-ctx.Done():

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"flag"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -139,7 +140,8 @@ func EachFieldRemoved(t *testing.T, a ingest.Adapter, raw []byte, needed ...stri
 func removeEach(v any, at string, fn func(pointer string)) {
 	switch v := v.(type) {
 	case map[string]any:
-		for key, member := range v {
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			member := v[key]
 			pointer := at + "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(key)
 			delete(v, key)
 			fn(pointer)

@@ -36,6 +36,9 @@ var carriers = [...]struct {
 // analytic identifies the innermost detection.
 func analytic(f alert.Fields) string {
 	rule := f.Get("rule.id")
+	if rule != "" && f.Find("data.win.system.eventID") != nil {
+		return "rule:" + rule // events of Windows carry nothing
+	}
 	for _, c := range carriers {
 		if !f.Has(c.when) {
 			continue
@@ -76,7 +79,9 @@ func virusTotal(f alert.Fields) string {
 }
 
 // discriminators are the paths of the payload that tells one activity from another.
-var discriminators = []string{
+var discriminators = payload()
+
+var payloadPaths = []string{
 	"data.win.eventdata.commandLine", "data.win.eventdata.parentImage", "data.win.eventdata.scriptBlockText",
 	"data.win.eventdata.targetFilename", "data.win.eventdata.targetObject", "data.win.eventdata.details",
 	"data.win.eventdata.imageLoaded", "data.win.eventdata.targetImage", "data.win.eventdata.grantedAccess",
@@ -97,15 +102,46 @@ var discriminators = []string{
 	"data.osquery.columns.path", "data.osquery.columns.cmdline",
 }
 
+func payload() *ingest.Payload {
+	p := ingest.NewPayload(payloadPaths...)
+	p.Clean = ingest.CleanWindows
+	return p
+}
+
 // discriminator returns the values at the paths above and, for web requests, the status:
-// elsewhere data.id is the number of the event.
+// elsewhere data.id is the number of the event. What Wazuh did not take apart is told by the
+// log line without its numbers.
 func discriminator(f alert.Fields) []string {
-	out := ingest.Discriminate(f, discriminators...)
+	out := discriminators.Of(f)
 	if f.Get("data.url") != "" && len(f.Get("data.id")) == 3 {
 		out = append(out, "status="+f.Get("data.id"))
 	}
-	if len(out) == 0 { // events of programs that Wazuh does not take apart
-		out = ingest.Discriminate(f, "full_log")
+	if len(out) == 0 && !f.Has("data") {
+		if line := logLine(f.Get("full_log")); line != "" {
+			out = append(out, "full_log="+line)
+		}
 	}
 	return out
+}
+
+// logLine is a log line without its numbers. The output of a monitored command is different
+// each time, so there the command counts.
+func logLine(s string) string {
+	const output = "ossec: output: '"
+	if rest, ok := strings.CutPrefix(s, output); ok {
+		command, _, _ := strings.Cut(rest, "'")
+		return ingest.NormaliseText(command)
+	}
+	digit := false
+	return strings.Map(func(r rune) rune {
+		was := digit
+		digit = r >= '0' && r <= '9'
+		switch {
+		case digit && was:
+			return -1
+		case digit:
+			return '#'
+		}
+		return r
+	}, ingest.NormaliseText(s))
 }

@@ -128,6 +128,9 @@ type Live struct {
 	failure atomic.Pointer[string]
 }
 
+// NewLive returns a Live without an index.
+func NewLive() *Live { return new(Live) }
+
 // Swap puts a new index into use.
 func (l *Live) Swap(x *Index) {
 	l.failure.Store(nil)

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/aluskort/aluskort/internal/alert"
+	"github.com/aluskort/aluskort/internal/knowledge/feed"
 )
 
 // column says what stands in a column of a table.
@@ -92,6 +93,9 @@ func parseHeader(line string) *header {
 		h := &header{comma: comma}
 		values, known := 0, 0
 		for _, name := range names {
+			if _, _, err := Parse(strings.Trim(name, `" `)); err == nil {
+				return nil // a row of values
+			}
 			c, kind := columnOf(word(name))
 			h.columns = append(h.columns, c)
 			h.kinds = append(h.kinds, kind)
@@ -134,7 +138,7 @@ func typedRows(line string) *header {
 }
 
 func (s *sink) readCSV(br *bufio.Reader) error {
-	head, _ := br.Peek(peekSize)
+	head, _ := br.Peek(feed.PeekSize)
 	h := findHeader(string(head))
 	if h == nil {
 		return fmt.Errorf("%w: no header with a column of values (value, indicator, ip, domain, url, sha256, ...)", ErrUnknownFormat)

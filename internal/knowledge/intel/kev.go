@@ -10,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/aluskort/aluskort/internal/alert"
+	"github.com/aluskort/aluskort/internal/knowledge/feed"
 )
 
 // kevRow is a vulnerability of the CISA catalogue of known exploited vulnerabilities, after
@@ -27,15 +28,15 @@ type kevRow struct {
 const kevConfidence = 90
 
 func (s *sink) readKEV(br *bufio.Reader) error {
-	dec := jsontext.NewDecoder(br, lenient...)
-	return eachMember(dec, func(name string) error {
+	dec := jsontext.NewDecoder(br, feed.Lenient()...)
+	return feed.EachMember(dec, func(name string) error {
 		if name != "vulnerabilities" {
-			return skipValue(dec)
+			return feed.Skip(dec)
 		}
-		return eachElement(dec, func(i int, raw jsontext.Value) error {
+		return feed.EachElement(dec, func(i int, raw jsontext.Value) error {
 			place := "vulnerabilities[" + strconv.Itoa(i) + "]"
 			var row kevRow
-			if err := json.Unmarshal(raw, &row, lenient...); err != nil {
+			if err := json.Unmarshal(raw, &row, feed.Lenient()...); err != nil {
 				s.refuse(place, "", fmt.Errorf("not a vulnerability of the catalogue: %w", err))
 				return nil
 			}

@@ -10,14 +10,15 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/aluskort/aluskort/internal/alert"
+	"github.com/aluskort/aluskort/internal/knowledge/feed"
 )
 
 // The MISP core format (draft-dulaunoy-misp-core-format), as far as indicators need it.
 type mispEvent struct {
-	Info        text             `json:"info"`
-	Date        text             `json:"date"`
-	ThreatLevel text             `json:"threat_level_id"`
-	Timestamp   text             `json:"timestamp"`
+	Info        feed.Text        `json:"info"`
+	Date        feed.Text        `json:"date"`
+	ThreatLevel feed.Text        `json:"threat_level_id"`
+	Timestamp   feed.Text        `json:"timestamp"`
 	Orgc        jsontext.Value   `json:"Orgc"`
 	Attributes  []jsontext.Value `json:"Attribute"`
 	Objects     []jsontext.Value `json:"Object"`
@@ -26,15 +27,15 @@ type mispEvent struct {
 }
 
 type mispAttribute struct {
-	Type      text         `json:"type"`
-	Category  text         `json:"category"`
-	Value     text         `json:"value"`
-	Comment   text         `json:"comment"`
-	Timestamp text         `json:"timestamp"`
-	FirstSeen text         `json:"first_seen"`
-	LastSeen  text         `json:"last_seen"`
-	ToIDs     text         `json:"to_ids"`
-	Deleted   text         `json:"deleted"`
+	Type      feed.Text    `json:"type"`
+	Category  feed.Text    `json:"category"`
+	Value     feed.Text    `json:"value"`
+	Comment   feed.Text    `json:"comment"`
+	Timestamp feed.Text    `json:"timestamp"`
+	FirstSeen feed.Text    `json:"first_seen"`
+	LastSeen  feed.Text    `json:"last_seen"`
+	ToIDs     feed.Text    `json:"to_ids"`
+	Deleted   feed.Text    `json:"deleted"`
 	Tags      []mispTag    `json:"Tag"`
 	Galaxies  []mispGalaxy `json:"Galaxy"`
 	// Event stands in the answers of attribute searches.
@@ -42,56 +43,56 @@ type mispAttribute struct {
 }
 
 type mispObject struct {
-	Name       text             `json:"name"`
-	Deleted    text             `json:"deleted"`
+	Name       feed.Text        `json:"name"`
+	Deleted    feed.Text        `json:"deleted"`
 	Attributes []jsontext.Value `json:"Attribute"`
 }
 
 type mispTag struct {
-	Name text `json:"name"`
+	Name feed.Text `json:"name"`
 }
 
 type mispGalaxy struct {
-	Type     text `json:"type"`
+	Type     feed.Text `json:"type"`
 	Clusters []struct {
-		Value text `json:"value"`
+		Value feed.Text `json:"value"`
 	} `json:"GalaxyCluster"`
 }
 
 // readMISP takes an event, an array of events, and the answers of the API: a member
 // "response" with events or with attributes.
 func (s *sink) readMISP(br *bufio.Reader) error {
-	dec := jsontext.NewDecoder(br, lenient...)
+	dec := jsontext.NewDecoder(br, feed.Lenient()...)
 	if dec.PeekKind() == '[' {
 		return s.mispEvents(dec, "")
 	}
-	return eachMember(dec, func(name string) error {
+	return feed.EachMember(dec, func(name string) error {
 		switch {
 		case name == "Event":
-			return eachElement(dec, func(_ int, raw jsontext.Value) error { return s.mispEvent("Event", raw) })
+			return feed.EachElement(dec, func(_ int, raw jsontext.Value) error { return s.mispEvent("Event", raw) })
 		case name == "response" && dec.PeekKind() == '[':
 			return s.mispEvents(dec, "response")
 		case name == "response" && dec.PeekKind() == '{':
-			return eachMember(dec, func(name string) error {
+			return feed.EachMember(dec, func(name string) error {
 				if name == "Attribute" {
 					return s.mispBare(dec, "response.Attribute")
 				}
-				return skipValue(dec)
+				return feed.Skip(dec)
 			})
 		case name == "Attribute":
 			return s.mispBare(dec, "Attribute")
 		}
-		return skipValue(dec)
+		return feed.Skip(dec)
 	})
 }
 
 func (s *sink) mispEvents(dec *jsontext.Decoder, at string) error {
-	return eachElement(dec, func(i int, raw jsontext.Value) error {
+	return feed.EachElement(dec, func(i int, raw jsontext.Value) error {
 		place := fmt.Sprintf("%s[%d]", at, i)
 		var wrapped struct {
 			Event jsontext.Value `json:"Event"`
 		}
-		if err := json.Unmarshal(raw, &wrapped, lenient...); err != nil {
+		if err := json.Unmarshal(raw, &wrapped, feed.Lenient()...); err != nil {
 			s.refuse(place, "", fmt.Errorf("not a MISP event: %w", err))
 			return nil
 		}
@@ -103,14 +104,14 @@ func (s *sink) mispEvents(dec *jsontext.Decoder, at string) error {
 }
 
 func (s *sink) mispBare(dec *jsontext.Decoder, at string) error {
-	return eachElement(dec, func(i int, raw jsontext.Value) error {
+	return feed.EachElement(dec, func(i int, raw jsontext.Value) error {
 		return s.mispAttribute(fmt.Sprintf("%s[%d]", at, i), raw, &mispEvent{})
 	})
 }
 
 func (s *sink) mispEvent(place string, raw jsontext.Value) error {
 	var e mispEvent
-	if err := json.Unmarshal(raw, &e, lenient...); err != nil {
+	if err := json.Unmarshal(raw, &e, feed.Lenient()...); err != nil {
 		s.refuse(place, "", fmt.Errorf("not a MISP event: %w", err))
 		return nil
 	}
@@ -122,11 +123,11 @@ func (s *sink) mispEvent(place string, raw jsontext.Value) error {
 	for i, rawObject := range e.Objects {
 		at := fmt.Sprintf("%s.Object[%d]", place, i)
 		var o mispObject
-		if err := json.Unmarshal(rawObject, &o, lenient...); err != nil {
+		if err := json.Unmarshal(rawObject, &o, feed.Lenient()...); err != nil {
 			s.refuse(at, "", fmt.Errorf("not a MISP object: %w", err))
 			continue
 		}
-		if truth(o.Deleted) {
+		if o.Deleted.True() {
 			s.skip("deleted by the feed")
 			continue
 		}
@@ -141,19 +142,19 @@ func (s *sink) mispEvent(place string, raw jsontext.Value) error {
 
 func (s *sink) mispAttribute(place string, raw jsontext.Value, e *mispEvent) error {
 	var a mispAttribute
-	if err := json.Unmarshal(raw, &a, lenient...); err != nil {
+	if err := json.Unmarshal(raw, &a, feed.Lenient()...); err != nil {
 		s.refuse(place, "", fmt.Errorf("not a MISP attribute: %w", err))
 		return nil
 	}
 	if a.Event != nil {
 		e = a.Event
 	}
-	if truth(a.Deleted) {
+	if a.Deleted.True() {
 		s.skip("deleted by the feed")
 		return nil
 	}
 	kinds, ok := mispKinds[string(a.Type)]
-	if !ok || (a.Type == "email-dst" && !truth(a.ToIDs)) {
+	if !ok || (a.Type == "email-dst" && !a.ToIDs.True()) {
 		s.skip("MISP type " + cut(clean(string(a.Type)), 40) + " is no supported indicator")
 		return nil
 	}
@@ -215,7 +216,7 @@ func (s *sink) mispIndicator(a *mispAttribute, e *mispEvent) Indicator {
 		ind.Tags = append(ind.Tags, "category:"+string(a.Category))
 	}
 	ind.Confidence += 25
-	if !truth(a.ToIDs) {
+	if !a.ToIDs.True() {
 		ind.Confidence -= 35
 	}
 	switch e.ThreatLevel {
@@ -229,9 +230,9 @@ func (s *sink) mispIndicator(a *mispAttribute, e *mispEvent) Indicator {
 		ind.Confidence -= 10
 	}
 	var org struct {
-		Name text `json:"name"`
+		Name feed.Text `json:"name"`
 	}
-	if len(e.Orgc) > 0 && json.Unmarshal(e.Orgc, &org, lenient...) == nil && org.Name != "" {
+	if len(e.Orgc) > 0 && json.Unmarshal(e.Orgc, &org, feed.Lenient()...) == nil && org.Name != "" {
 		ind.Tags = append(ind.Tags, "org:"+string(org.Name))
 	}
 	ind.mispLabels(e.Tags, e.Galaxies)
@@ -295,5 +296,3 @@ func (i *Indicator) galaxy(kind, value string) {
 		i.Tags = append(i.Tags, kind+":"+value)
 	}
 }
-
-func truth(t text) bool { return t == "true" || t == "1" }

@@ -6,7 +6,7 @@ import "strings"
 // machines compare: lower case, no doubled separators, and the directories that every
 // machine has under another name by their variable.
 func canonicalPath(v string) (string, error) {
-	p := strings.Trim(strings.TrimSpace(v), `"'`)
+	p := strings.Trim(v, "\"' ")
 	windows := strings.Contains(p, `\`)
 	if windows {
 		p = strings.ReplaceAll(p, "/", `\`)
@@ -78,7 +78,7 @@ func profileVariables(p string) string {
 // canonicalRegistry brings a registry key into the short form of its hive; the hive of a
 // user by SID is that of the current user.
 func canonicalRegistry(v string) (string, error) {
-	k := squeeze(lower(strings.Trim(strings.TrimSpace(v), `"'`)), '\\')
+	k := squeeze(lower(strings.Trim(v, "\"' ")), '\\')
 	k = strings.TrimPrefix(strings.TrimRight(k, `\`), `computer\`)
 	for _, hive := range hives {
 		if strings.HasPrefix(k, hive[0]) {

@@ -1,8 +1,6 @@
 package intel
 
 import (
-	"bufio"
-	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
@@ -11,9 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
-
 	"github.com/aluskort/aluskort/internal/alert"
+	"github.com/aluskort/aluskort/internal/knowledge/feed"
 )
 
 // Format is a way in which intelligence is published.
@@ -33,9 +30,10 @@ const (
 const (
 	DefaultMaxBytes = 1 << 30 // after decompression
 	maxRefusals     = 100     // refusals kept with their place; all are counted
-	maxObject       = 64 << 20
-	peekSize        = 64 << 10
 )
+
+// SyntaxError says where a JSON document stops being one.
+type SyntaxError = feed.SyntaxError
 
 var (
 	// ErrUnknownFormat says that a file is none of the formats.
@@ -43,7 +41,7 @@ var (
 	// ErrWarningList says that a file lists harmless values.
 	ErrWarningList = errors.New("intel: the file is a MISP warning list: its values are harmless and not indicators")
 	// ErrTooLarge says that a file passed Options.MaxBytes.
-	ErrTooLarge = errors.New("intel: the file is too large")
+	ErrTooLarge = feed.ErrTooLarge
 )
 
 // Options say how to read a feed. The zero value reads any format.
@@ -99,7 +97,7 @@ func Read(r io.Reader, o Options, emit func(Indicator) error) (Report, error) {
 	if o.MaxBytes <= 0 {
 		o.MaxBytes = DefaultMaxBytes
 	}
-	br, err := open(r, o.MaxBytes)
+	br, err := feed.Open(r, o.MaxBytes)
 	if err != nil {
 		return Report{}, err
 	}
@@ -127,125 +125,6 @@ func Read(r io.Reader, o Options, emit func(Indicator) error) (Report, error) {
 		err = fmt.Errorf("%w: format %q", ErrUnknownFormat, o.Format)
 	}
 	return s.report, err
-}
-
-func open(r io.Reader, limit int64) (*bufio.Reader, error) {
-	br := bufio.NewReader(r)
-	if magic, _ := br.Peek(2); len(magic) == 2 && magic[0] == 0x1f && magic[1] == 0x8b {
-		zr, err := gzip.NewReader(br)
-		if err != nil {
-			return nil, fmt.Errorf("intel: open gzip: %w", err)
-		}
-		r = zr
-	} else {
-		r = br
-	}
-	out := bufio.NewReaderSize(&limited{r: r, left: limit}, peekSize)
-	if bom, _ := out.Peek(3); string(bom) == "\xef\xbb\xbf" {
-		_, _ = out.Discard(3)
-	}
-	return out, nil
-}
-
-// limited fails where io.LimitReader would pretend that the file ended.
-type limited struct {
-	r    io.Reader
-	left int64
-}
-
-func (l *limited) Read(p []byte) (int, error) {
-	if l.left <= 0 {
-		var one [1]byte
-		if n, _ := l.r.Read(one[:]); n == 0 {
-			return 0, io.EOF
-		}
-		return 0, ErrTooLarge
-	}
-	if int64(len(p)) > l.left {
-		p = p[:l.left]
-	}
-	n, err := l.r.Read(p)
-	l.left -= int64(n)
-	return n, err
-}
-
-// detect looks at the beginning of the file without consuming it.
-func detect(br *bufio.Reader) (Format, error) {
-	head, err := br.Peek(peekSize)
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, bufio.ErrBufferFull) {
-		return "", err
-	}
-	text := strings.TrimLeft(string(head), " \t\r\n")
-	switch {
-	case text == "":
-		return "", fmt.Errorf("%w: it is empty", ErrUnknownFormat)
-	case text[0] == '{' || text[0] == '[':
-		if f, err := detectJSON(text); f != "" || err != nil {
-			return f, err
-		}
-		if text[0] == '{' {
-			return "", fmt.Errorf("%w: JSON with unknown members", ErrUnknownFormat)
-		}
-	case text[0] == '<':
-		return "", fmt.Errorf("%w: it looks like XML or HTML", ErrUnknownFormat)
-	case strings.IndexByte(text, 0) >= 0:
-		return "", fmt.Errorf("%w: it is binary", ErrUnknownFormat)
-	}
-	if h := findHeader(text); h != nil {
-		return FormatCSV, nil
-	}
-	return FormatList, nil
-}
-
-// detectJSON goes by the names of the outermost members; for an array, by those of its
-// first element.
-func detectJSON(text string) (Format, error) {
-	dec := jsontext.NewDecoder(strings.NewReader(text), lenient...)
-	if dec.PeekKind() == '[' {
-		_, _ = dec.ReadToken()
-	}
-	if dec.PeekKind() != '{' {
-		return "", nil
-	}
-	_, _ = dec.ReadToken()
-	seen := map[string]string{}
-	for dec.PeekKind() == '"' {
-		key, err := dec.ReadToken()
-		if err != nil {
-			break
-		}
-		name := key.String()
-		switch name {
-		case "objects":
-			return FormatSTIX, nil
-		case "Event", "response", "Attribute":
-			return FormatMISP, nil
-		case "vulnerabilities":
-			return FormatKEV, nil
-		case "matching_attributes":
-			return "", ErrWarningList
-		}
-		value, err := dec.ReadValue()
-		if err != nil {
-			break
-		}
-		if len(value) < 100 {
-			seen[name] = string(value)
-		}
-		if seen["type"] == `"bundle"` || (seen["type"] != "" && strings.Contains(seen["id"], "--")) {
-			return FormatSTIX, nil
-		}
-		if seen["catalogVersion"] != "" {
-			return FormatKEV, nil
-		}
-	}
-	if seen["name"] != "" && seen["version"] != "" && seen["type"] != "" || strings.Contains(text, `"matching_attributes"`) {
-		return "", ErrWarningList
-	}
-	if strings.Contains(text, `"list"`) && seen["description"] != "" {
-		return "", ErrWarningList
-	}
-	return "", nil
 }
 
 // sink is where the readers put rows; it canonicalises, bounds, counts and emits.

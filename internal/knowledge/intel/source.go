@@ -160,7 +160,7 @@ func statement(ind *alert.Indicator, h *Hit) string {
 	switch h.Match {
 	case MatchExact:
 	case MatchParent, MatchHost:
-		fmt.Fprintf(&b, ", matched %s %s", h.Match, h.Value)
+		b.WriteString(", matched on " + h.Value)
 	default:
 		fmt.Fprintf(&b, ", matched %s", h.Match)
 	}

@@ -6,51 +6,51 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/aluskort/aluskort/internal/alert"
+	"github.com/aluskort/aluskort/internal/knowledge/feed"
 )
 
 // stixObject is the union of what is read of the objects of STIX 2.0 and 2.1.
 type stixObject struct {
-	Type        text     `json:"type"`
-	ID          text     `json:"id"`
-	Name        text     `json:"name"`
-	Description text     `json:"description"`
-	Modified    text     `json:"modified"`
-	Labels      []text   `json:"labels"`          // 2.0: the kinds of an indicator
-	Kinds       []text   `json:"indicator_types"` // 2.1
-	Confidence  text     `json:"confidence"`
-	Revoked     text     `json:"revoked"`
-	Pattern     text     `json:"pattern"`
-	PatternType text     `json:"pattern_type"`
-	ValidFrom   text     `json:"valid_from"`
-	ValidUntil  text     `json:"valid_until"`
-	References  []extRef `json:"external_references"`
+	Type        feed.Text   `json:"type"`
+	ID          feed.Text   `json:"id"`
+	Name        feed.Text   `json:"name"`
+	Description feed.Text   `json:"description"`
+	Modified    feed.Text   `json:"modified"`
+	Labels      []feed.Text `json:"labels"`          // 2.0: the kinds of an indicator
+	Kinds       []feed.Text `json:"indicator_types"` // 2.1
+	Confidence  feed.Text   `json:"confidence"`
+	Revoked     feed.Text   `json:"revoked"`
+	Pattern     feed.Text   `json:"pattern"`
+	PatternType feed.Text   `json:"pattern_type"`
+	ValidFrom   feed.Text   `json:"valid_from"`
+	ValidUntil  feed.Text   `json:"valid_until"`
+	References  []extRef    `json:"external_references"`
 	KillChain   []struct {
-		Phase text `json:"phase_name"`
+		Phase feed.Text `json:"phase_name"`
 	} `json:"kill_chain_phases"`
 	// Relationships.
-	Relationship text `json:"relationship_type"`
-	Source       text `json:"source_ref"`
-	Target       text `json:"target_ref"`
+	Relationship feed.Text `json:"relationship_type"`
+	Source       feed.Text `json:"source_ref"`
+	Target       feed.Text `json:"target_ref"`
 	// Reports list their objects; observed data of 2.0 holds them.
-	ObjectRefs []text                    `json:"object_refs"`
+	ObjectRefs []feed.Text               `json:"object_refs"`
 	Objects    map[string]jsontext.Value `json:"objects"`
-	First      text                      `json:"first_observed"`
-	Last       text                      `json:"last_observed"`
+	First      feed.Text                 `json:"first_observed"`
+	Last       feed.Text                 `json:"last_observed"`
 	// Observables.
-	Value  text            `json:"value"`
-	Key    text            `json:"key"`
-	Hashes map[string]text `json:"hashes"`
+	Value  feed.Text            `json:"value"`
+	Key    feed.Text            `json:"key"`
+	Hashes map[string]feed.Text `json:"hashes"`
 }
 
 type extRef struct {
-	Source text `json:"source_name"`
-	ID     text `json:"external_id"`
+	Source feed.Text `json:"source_name"`
+	ID     feed.Text `json:"external_id"`
 }
 
 // stixBundle collects the objects of a bundle: what an indicator is related to may stand
@@ -76,18 +76,18 @@ const maxRelated = 64
 
 func (s *sink) readSTIX(br *bufio.Reader) error {
 	b := &stixBundle{s: s, names: map[string]stixName{}, related: map[string][]string{}, reports: map[string]string{}}
-	dec := jsontext.NewDecoder(br, lenient...)
+	dec := jsontext.NewDecoder(br, feed.Lenient()...)
 	found := dec.PeekKind() == '['
 	var err error
 	if found {
-		err = eachElement(dec, b.collect)
+		err = feed.EachElement(dec, b.collect)
 	} else {
-		err = eachMember(dec, func(name string) error {
+		err = feed.EachMember(dec, func(name string) error {
 			if name != "objects" {
-				return skipValue(dec)
+				return feed.Skip(dec)
 			}
 			found = true
-			return eachElement(dec, b.collect)
+			return feed.EachElement(dec, b.collect)
 		})
 	}
 	if emitErr := b.flush(); emitErr != nil {
@@ -102,7 +102,7 @@ func (s *sink) readSTIX(br *bufio.Reader) error {
 func (b *stixBundle) collect(i int, raw jsontext.Value) error {
 	place := "objects[" + strconv.Itoa(i) + "]"
 	var o stixObject
-	if err := json.Unmarshal(raw, &o, lenient...); err != nil {
+	if err := json.Unmarshal(raw, &o, feed.Lenient()...); err != nil {
 		b.s.refuse(place, "", fmt.Errorf("not a STIX object: %w", err))
 		return nil
 	}
@@ -153,7 +153,7 @@ func (b *stixBundle) observedData(place string, o *stixObject) {
 	for _, k := range keys {
 		at := place + ".objects[" + strconv.Quote(cut(k, 40)) + "]"
 		var child stixObject
-		if err := json.Unmarshal(o.Objects[k], &child, lenient...); err != nil {
+		if err := json.Unmarshal(o.Objects[k], &child, feed.Lenient()...); err != nil {
 			b.s.refuse(at, "", fmt.Errorf("not an observable: %w", err))
 			continue
 		}
@@ -170,227 +170,6 @@ func (b *stixBundle) flush() error {
 	}
 	for i := range b.observed {
 		if err := b.observable(b.observed[i].place, &b.observed[i].obj); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (b *stixBundle) indicator(place string, o *stixObject) error {
-	switch {
-	case truth(o.Revoked):
-		b.s.skip("revoked by the feed")
-		return nil
-	case o.PatternType != "" && o.PatternType != "stix":
-		b.s.skip("patterns of type " + cut(clean(string(o.PatternType)), 40) + " are not supported")
-		return nil
-	}
-	severity, ok := stixSeverity(append(slices.Clone(o.Labels), o.Kinds...), b.s.o.Severity)
-	if !ok {
-		b.s.refuse(place, string(o.Name), refuse("", "the feed calls it benign"))
-		return nil
-	}
-	terms, err := parsePattern(string(o.Pattern))
-	if err != nil {
-		b.s.refuse(place, string(o.Pattern), err)
-		return nil
-	}
-	ind := b.describe(o, severity)
-	for i := range terms {
-		if err := b.term(place, &terms[i], ind); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (b *stixBundle) term(place string, t *term, ind Indicator) error {
-	if t.negated || (t.op != "=" && t.op != "IN" && t.op != "ISSUBSET" && t.op != "LIKE") {
-		b.s.skip("a comparison with " + negation(t.negated) + t.op + " names no value")
-		return nil
-	}
-	kind, ok := t.kind()
-	if !ok {
-		b.s.skip("STIX property " + cut(clean(t.object+":"+strings.Join(t.path, ".")), 80) + " is no supported indicator")
-		return nil
-	}
-	if t.partial {
-		ind.Confidence = min(ind.Confidence, 40)
-		ind.Tags = append(ind.Tags, "partial-pattern")
-	}
-	for _, v := range t.values {
-		if t.op == "LIKE" && strings.ContainsAny(v, "%_") {
-			b.s.skip("a comparison with LIKE names no value")
-			continue
-		}
-		if err := b.s.add(place, kind, v, ind); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func negation(not bool) string {
-	if not {
-		return "NOT "
-	}
-	return ""
-}
-
-// kind maps an object path to the type of indicator that its value is.
-func (t *term) kind() (alert.IndicatorType, bool) {
-	path := strings.Join(t.path, ".")
-	switch t.object {
-	case "ipv4-addr", "ipv6-addr":
-		return alert.IndicatorIPv4, path == "value"
-	case "domain-name":
-		return alert.IndicatorDomain, path == "value"
-	case "url":
-		return alert.IndicatorURL, path == "value"
-	case "email-addr":
-		return alert.IndicatorEmail, path == "value"
-	case "email-message":
-		return alert.IndicatorEmail, path == "from_ref.value" || path == "sender_ref.value"
-	case "network-traffic":
-		if strings.HasSuffix(path, "request_header.user-agent") {
-			return alert.IndicatorUserAgent, true
-		}
-		return "", path == "dst_ref.value" || path == "src_ref.value"
-	case "windows-registry-key":
-		return alert.IndicatorRegistry, path == "key"
-	case "vulnerability":
-		return alert.IndicatorCVE, path == "name"
-	case "file", "artifact":
-		if algorithm, ok := strings.CutPrefix(path, "hashes."); ok {
-			kind, known := typeWords[word(algorithm)]
-			return kind, known && kind != ""
-		}
-		return alert.IndicatorPath, path == "name"
-	}
-	return "", false
-}
-
-func (b *stixBundle) describe(o *stixObject, severity alert.Severity) Indicator {
-	ind := b.s.base()
-	ind.Severity = severity
-	if o.Confidence != "" {
-		ind.Confidence = parseConfidence(string(o.Confidence), ind.Confidence)
-	}
-	ind.FirstSeen, ind.Expiry = parseTime(string(o.ValidFrom)), parseTime(string(o.ValidUntil))
-	ind.LastSeen = later(parseTime(string(o.Modified)), ind.FirstSeen)
-	ind.Context = firstText(string(o.Description), string(o.Name))
-	if report := b.reports[string(o.ID)]; report != "" {
-		ind.Context += " (report " + report + ")"
-	}
-	for _, k := range o.KillChain {
-		ind.Tags = append(ind.Tags, "phase:"+string(k.Phase))
-	}
-	for _, l := range append(slices.Clone(o.Labels), o.Kinds...) {
-		ind.Tags = append(ind.Tags, string(l))
-	}
-	if id := o.technique(); id != "" {
-		ind.Techniques = append(ind.Techniques, id)
-	}
-	b.relate(&ind, string(o.ID))
-	return ind
-}
-
-func (b *stixBundle) relate(ind *Indicator, id string) {
-	for _, target := range b.related[id] {
-		n, ok := b.names[target]
-		switch {
-		case !ok:
-		case n.kind == "attack-pattern":
-			if n.technique != "" {
-				ind.Techniques = append(ind.Techniques, n.technique)
-			}
-		case n.kind == "intrusion-set" || n.kind == "threat-actor":
-			ind.Groups = append(ind.Groups, n.name)
-		default:
-			ind.Campaigns = append(ind.Campaigns, n.name)
-		}
-	}
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
-}
-
-func firstText(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
-}
-
-// stixSeverity goes by the kinds of the indicator; ok is false for a benign one.
-func stixSeverity(kinds []text, otherwise alert.Severity) (sev alert.Severity, ok bool) {
-	sev, stated := alert.Informational, false
-	for _, k := range kinds {
-		found := alert.Informational
-		switch strings.ToLower(string(k)) {
-		case "malicious-activity", "compromised":
-			found = alert.High
-		case "anomalous-activity", "attribution":
-			found = alert.Medium
-		case "anonymization":
-			found = alert.Low
-		case "benign":
-			if len(kinds) == 1 {
-				return alert.Low, false
-			}
-			continue
-		default:
-			continue
-		}
-		sev, stated = max(sev, found), true
-	}
-	if !stated {
-		return otherwise, true
-	}
-	return sev, true
-}
-
-// observable imports what was seen beside an attack: weaker than an indicator, which says
-// that the value is bad.
-func (b *stixBundle) observable(place string, o *stixObject) error {
-	ind := b.describe(o, b.s.o.Severity)
-	ind.Confidence = min(ind.Confidence, 40)
-	ind.FirstSeen, ind.LastSeen = parseTime(string(o.First)), later(ind.LastSeen, parseTime(string(o.Last)))
-	ind.Tags = append(ind.Tags, "observable")
-	value, property := string(o.Value), "value"
-	if o.Type == "windows-registry-key" {
-		value, property = string(o.Key), "key"
-	}
-	if len(o.Hashes) > 0 {
-		return b.hashes(place, o, ind)
-	}
-	t := term{object: string(o.Type), path: []string{property}}
-	kind, ok := t.kind()
-	if !ok || value == "" {
-		b.s.skip("STIX observable " + cut(clean(string(o.Type)), 40) + " is no supported indicator")
-		return nil
-	}
-	return b.s.add(place, kind, value, ind)
-}
-
-func (b *stixBundle) hashes(place string, o *stixObject, ind Indicator) error {
-	ind.Context = firstText(ind.Context, string(o.Name))
-	names := make([]string, 0, len(o.Hashes))
-	for algorithm := range o.Hashes {
-		names = append(names, algorithm)
-	}
-	slices.Sort(names)
-	for _, algorithm := range names {
-		kind, ok := typeWords[word(algorithm)]
-		if !ok || kind == "" {
-			b.s.skip("hashes of type " + cut(clean(algorithm), 40) + " are not supported")
-			continue
-		}
-		if err := b.s.add(place, kind, string(o.Hashes[algorithm]), ind); err != nil {
 			return err
 		}
 	}

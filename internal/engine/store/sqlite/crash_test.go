@@ -1,3 +1,5 @@
+//go:build unix
+
 package sqlite
 
 import (
@@ -37,6 +39,8 @@ func TestMain(m *testing.M) {
 		err = childWriter(os.Getenv(pathEnv))
 	case "relay":
 		err = childRelay(os.Getenv(pathEnv))
+	case "failing sync":
+		err = childFailingSync(os.Getenv(pathEnv))
 	case "short of space":
 		err = childShortOfSpace(os.Getenv(pathEnv))
 	}
@@ -291,5 +295,83 @@ func TestWriteErrorIsReportedAndRecovered(t *testing.T) {
 	}
 	if n := count(t, mustOpen(t, config(path, nil))); n != 2 {
 		t.Errorf("%d rows after reopening, want 2", n)
+	}
+}
+
+// childFailingSync commits thirty rows one by one and prints which were acknowledged, then
+// which are there.
+func childFailingSync(path string) error {
+	db, err := Open(context.Background(), config(path, nil))
+	if err != nil {
+		return err
+	}
+	for i := range 30 {
+		err := db.Update(context.Background(), insert(i))
+		if err != nil && !errors.Is(err, store.ErrUnavailable) {
+			return err
+		}
+		fmt.Println("acknowledged", i, err == nil)
+	}
+	err = db.View(context.Background(), func(tx store.Tx) error {
+		for i := range 30 {
+			var n int
+			if err := tx.QueryRow(`SELECT COUNT(*) FROM item WHERE id = $1`, i).Scan(&n); err != nil {
+				return err
+			}
+			fmt.Println("present", i, n == 1)
+		}
+		return nil
+	})
+	return errors.Join(err, db.Close())
+}
+
+// TestFailedSyncIsNoCommit lets every fourth fdatasync of a thread fail with EIO.
+func TestFailedSyncIsNoCommit(t *testing.T) {
+	strace, err := exec.LookPath("strace")
+	if err != nil {
+		t.Skip("needs strace to make fdatasync fail")
+	}
+	if out, err := exec.Command(strace, "-f", "-o", os.DevNull, "true").CombinedOutput(); err != nil {
+		t.Skipf("strace may not trace here: %s", out)
+	}
+	path := filepath.Join(t.TempDir(), "state.db")
+	db := mustOpen(t, config(path, storetest.Migrations(store.SQLite)))
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	cmd := child(t, "failing sync", path)
+	cmd.Args = append([]string{strace, "-f", "-o", os.DevNull, "-e", "trace=fdatasync", "-e", "inject=fdatasync:error=EIO:when=3+4"}, cmd.Args...)
+	cmd.Path = strace
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	acknowledged, present := map[string]string{}, map[string]string{}
+	failed := 0
+	for line := range strings.Lines(string(out)) {
+		f := strings.Fields(line)
+		if len(f) != 3 {
+			t.Fatalf("child says %q", line)
+		}
+		if f[0] == "present" {
+			present[f[1]] = f[2]
+			continue
+		}
+		acknowledged[f[1]] = f[2]
+		if f[2] == "false" {
+			failed++
+		}
+	}
+	if failed == 0 || failed == 30 {
+		t.Fatalf("%d of 30 commits failed; the test shows nothing", failed)
+	}
+	for i, ok := range acknowledged {
+		if present[i] != ok {
+			t.Errorf("row %s: acknowledged %s, present %s", i, ok, present[i])
+		}
+	}
+	db = mustOpen(t, config(path, nil))
+	if n := count(t, db); n != 30-failed {
+		t.Errorf("%d rows after reopening, want the %d acknowledged", n, 30-failed)
 	}
 }

@@ -115,7 +115,7 @@ func TestRelayEmptiesTheTableAfterASecondOfRest(t *testing.T) {
 
 func TestRelayHandsOverWhatQueuedInOneCall(t *testing.T) {
 	var batches []int
-	held := make(chan struct{})
+	var held chan struct{} // made inside the bubble, whose clock it would stop otherwise
 	pub := publisherFunc(func(msgs []store.Outgoing) error {
 		batches = append(batches, len(msgs))
 		if len(batches) == 1 {
@@ -124,6 +124,7 @@ func TestRelayHandsOverWhatQueuedInOneCall(t *testing.T) {
 		return nil
 	})
 	runRelay(t, pub, store.RelayOptions{}, func(db *DB, relay *store.Relay) {
+		held = make(chan struct{})
 		appendOne(t, db, relay)
 		synctest.Wait()
 		for range 5 {

@@ -1,4 +1,4 @@
-package intel
+package feed
 
 import (
 	"errors"
@@ -17,20 +17,27 @@ type SyntaxError struct {
 
 // Error implements error.
 func (e *SyntaxError) Error() string {
-	return fmt.Sprintf("intel: not valid JSON at byte %d: %v", e.Offset, e.Err)
+	return fmt.Sprintf("not valid JSON at byte %d: %v", e.Offset, e.Err)
 }
 
 // Unwrap implements errors.Unwrap.
 func (e *SyntaxError) Unwrap() error { return e.Err }
 
-var lenient = []json.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
+// Lenient are the options under which JSON of other people is decoded: duplicate names and
+// broken text are theirs to answer for and no reason to lose the rest.
+func Lenient() []json.Options {
+	return []json.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
+}
 
-// text is a JSON value of which only the text matters: exports disagree on whether ids and
+// MaxElement bounds one element of an array in bytes.
+const MaxElement = 64 << 20
+
+// Text is a JSON value of which only the text matters: exports disagree on whether ids and
 // times are strings or numbers.
-type text string
+type Text string
 
 // UnmarshalJSONFrom implements json.UnmarshalerFrom.
-func (t *text) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+func (t *Text) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	raw, err := dec.ReadValue()
 	if err != nil {
 		return err
@@ -38,21 +45,21 @@ func (t *text) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	switch raw.Kind() {
 	case '"':
 		b, err := jsontext.AppendUnquote(nil, raw)
-		*t = text(b)
+		*t = Text(b)
 		if len(b) > 0 {
 			return nil // invalid UTF-8 was replaced
 		}
 		return err
 	case '0', 't', 'f':
-		*t = text(raw)
+		*t = Text(raw)
 	default:
 		*t = ""
 	}
 	return nil
 }
 
-// eachMember reads an object and calls fn at the value of every member; fn consumes it.
-func eachMember(dec *jsontext.Decoder, fn func(name string) error) error {
+// EachMember reads an object and calls fn at the value of every member; fn consumes it.
+func EachMember(dec *jsontext.Decoder, fn func(name string) error) error {
 	if dec.PeekKind() != '{' {
 		return jsonError(dec, errors.New("an object was expected"))
 	}
@@ -74,9 +81,9 @@ func eachMember(dec *jsontext.Decoder, fn func(name string) error) error {
 	return nil
 }
 
-// eachElement reads an array and calls fn with every element, or with the value itself when
+// EachElement reads an array and calls fn with every element, or with the value itself when
 // it is none. The bytes are valid during the call.
-func eachElement(dec *jsontext.Decoder, fn func(i int, raw jsontext.Value) error) error {
+func EachElement(dec *jsontext.Decoder, fn func(i int, raw jsontext.Value) error) error {
 	if dec.PeekKind() != '[' {
 		raw, err := dec.ReadValue()
 		if err != nil {
@@ -92,8 +99,8 @@ func eachElement(dec *jsontext.Decoder, fn func(i int, raw jsontext.Value) error
 		if err != nil {
 			return jsonError(dec, err)
 		}
-		if len(raw) > maxObject {
-			return jsonError(dec, fmt.Errorf("an element is larger than %d bytes", maxObject))
+		if len(raw) > MaxElement {
+			return jsonError(dec, fmt.Errorf("an element is larger than %d bytes", MaxElement))
 		}
 		if err := fn(i, raw); err != nil {
 			return err
@@ -114,4 +121,8 @@ func jsonError(dec *jsontext.Decoder, err error) error {
 	return &SyntaxError{Offset: dec.InputOffset(), Err: err}
 }
 
-func skipValue(dec *jsontext.Decoder) error { return jsonError(dec, dec.SkipValue()) }
+// Skip consumes a value of no interest.
+func Skip(dec *jsontext.Decoder) error { return jsonError(dec, dec.SkipValue()) }
+
+// True reports whether the text is one of the ways to say so.
+func (t Text) True() bool { return t == "true" || t == "1" }

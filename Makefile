@@ -1,0 +1,51 @@
+# The program is built without cgo; the race detector alone needs it.
+export CGO_ENABLED ?= 0
+
+GO        ?= go
+BIN       := bin
+FUZZTIME  ?= 5m
+# How often `make faults` repeats the tests that kill the process.
+FAULTS    ?= 20
+# Tests whose name speaks of crashes, kills, faults or loss; FAULT_ROUNDS is for those that count themselves.
+FAULTRUN  := Crash|Kill|Fault|Lost|TornWrite
+FAULT_ROUNDS ?= 200
+BENCHTIME ?= 1s
+LINT      := ./.ci/lint
+
+.PHONY: all build test race lint bench fuzz demo faults ci clean help
+
+all: build test lint
+
+help: ## This list.
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
+
+build: ## The program, into bin/.
+	$(GO) build -trimpath -o $(BIN)/aluskort ./cmd/aluskort
+
+test: ## All tests.
+	$(GO) test ./...
+
+race: ## All tests in short mode under the race detector.
+	CGO_ENABLED=1 $(GO) test -race -short ./...
+
+lint: ## The pinned golangci-lint, installed outside the repository.
+	$(LINT)
+
+bench: ## Benchmarks of the parts, then of the whole path.
+	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
+	$(GO) run ./cmd/aluskort bench pipeline --alerts 50000
+
+fuzz: ## Every fuzz target for FUZZTIME (5m).
+	./.ci/fuzz $(FUZZTIME)
+
+demo: ## The example alerts, from native JSON to verdicts.
+	$(GO) run ./cmd/aluskort investigate examples/wazuh-alerts.jsonl
+
+faults: ## The tests that kill the process, many times over.
+	ALUSKORT_FAULT_ROUNDS=$(FAULT_ROUNDS) $(GO) test -count $(FAULTS) -timeout 4h -run '$(FAULTRUN)' ./...
+
+ci: ## What continuous integration runs.
+	./.ci/run
+
+clean: ## Remove what build made.
+	rm -rf $(BIN)

@@ -1,0 +1,139 @@
+// Command aluskort is the whole product in one program: see `aluskort --help`.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/aluskort/aluskort/internal/config"
+)
+
+// Exit codes.
+const (
+	exitDone     = 0
+	exitFailed   = 1
+	exitUsage    = 2
+	exitFindings = 3 // finished, with findings: rejected records, damage found
+)
+
+// errFindings ends a command with exitFindings after it has printed everything itself.
+var errFindings = errors.New("finished with findings")
+
+// cli is the command line.
+type cli struct {
+	Config string `help:"Configuration file (default: $ALUSKORT_CONFIG, else aluskort.yaml in the configuration folder of the user)." type:"path" placeholder:"FILE"`
+	State  string `help:"State directory; overrides the configuration." type:"path" placeholder:"DIR"`
+	Debug  bool   `help:"Log everything."`
+
+	Investigate investigateCmd `cmd:"" help:"Investigate alerts from files in their native format and print the verdicts."`
+	Bench       benchCmd       `cmd:"" help:"Measure the product on this machine."`
+	Audit       auditCmd       `cmd:"" help:"Verify and export the audit trail."`
+	Topics      topicsCmd      `cmd:"" help:"Create and list the topics of the bus."`
+	DLQ         dlqCmd         `cmd:"" name:"dlq" help:"List and replay dead letters."`
+	ConfigCmd   configCmd      `cmd:"" name:"config" help:"Check and print the configuration."`
+	Version     versionCmd     `cmd:"" help:"Print the version."`
+}
+
+// env is what a command may use of the world.
+type env struct {
+	ctx            context.Context
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	getenv         func(string) string
+	config         config.Config
+	log            *slog.Logger
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Getenv)
+	stop()
+	os.Exit(code)
+}
+
+// exited carries kong's wish to exit out of the parser.
+type exited struct{ code int }
+
+// run is the program as a function: it returns the exit code.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, getenv func(string) string) (code int) {
+	defer func() {
+		if p := recover(); p != nil {
+			e, ok := p.(exited)
+			if !ok {
+				panic(p)
+			}
+			code = e.code
+		}
+	}()
+	var c cli
+	parser, err := kong.New(&c, kong.Name("aluskort"),
+		kong.Description("An autonomous SOC agent: alerts in, explained verdicts and a verifiable audit trail out."),
+		kong.UsageOnError(), kong.Writers(stdout, stderr), kong.Exit(func(n int) { panic(exited{n}) }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+	if err != nil {
+		return fail(stderr, err)
+	}
+	kctx, err := parser.Parse(args)
+	if err != nil {
+		fmt.Fprintf(stderr, "aluskort: %v\nTry: aluskort --help\n", err)
+		return exitUsage
+	}
+	e := &env{ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr, getenv: getenv}
+	if e.config, err = config.Load(c.Config, getenv); err != nil {
+		return fail(stderr, err)
+	}
+	if c.State != "" {
+		e.config.State = c.State
+	}
+	if c.Debug {
+		e.config.Log.Level = "debug"
+	}
+	e.log = newLog(stderr, e.config.Log)
+	if err := kctx.Run(e); err != nil {
+		return exitCode(stderr, err)
+	}
+	return exitDone
+}
+
+func exitCode(stderr io.Writer, err error) int {
+	if errors.Is(err, errFindings) {
+		return exitFindings
+	}
+	var usage *usageError
+	if errors.As(err, &usage) {
+		fmt.Fprintln(stderr, "aluskort:", err)
+		return exitUsage
+	}
+	return fail(stderr, err)
+}
+
+// usageError is a mistake in the call that the parser could not see.
+type usageError struct{ text string }
+
+func (e *usageError) Error() string { return e.text }
+
+func fail(stderr io.Writer, err error) int {
+	fmt.Fprintln(stderr, "aluskort:", err)
+	return exitFailed
+}
+
+func newLog(w io.Writer, c config.Log) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
+		level = slog.LevelInfo
+	}
+	opts := &slog.HandlerOptions{Level: level}
+	if c.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, opts))
+	}
+	return slog.New(slog.NewTextHandler(w, opts))
+}

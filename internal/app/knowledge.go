@@ -1,0 +1,96 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/aluskort/aluskort/internal/evidence"
+	"github.com/aluskort/aluskort/internal/ingest"
+	"github.com/aluskort/aluskort/internal/ingest/adapters"
+	"github.com/aluskort/aluskort/internal/investigate"
+	"github.com/aluskort/aluskort/internal/knowledge/intel"
+	"github.com/aluskort/aluskort/internal/knowledge/taxonomy"
+	"github.com/aluskort/aluskort/internal/reason/rules"
+	shipped "github.com/aluskort/aluskort/rules"
+)
+
+// newRegistry returns the registry of every adapter that this build has.
+func newRegistry() *ingest.Registry { return ingest.New(adapters.All()...) }
+
+// knowledge is what the engine knows.
+type knowledge struct {
+	taxonomy orchestrateTaxonomy
+	sources  []evidence.Source
+}
+
+// RuleReport says which evidence rules are in use and which are not, and why.
+type RuleReport struct {
+	Used     int
+	Problems []rules.Problem
+}
+
+func (n *Node) openKnowledge(ctx context.Context) (*knowledge, error) {
+	tax, err := taxonomy.Shipped()
+	if err != nil {
+		return nil, err
+	}
+	store := taxonomy.NewStore(n.State)
+	if tax, err = store.Load(ctx, tax); err != nil {
+		return nil, err
+	}
+	ruleSource, err := n.loadRules()
+	if err != nil {
+		return nil, err
+	}
+	n.Rules = RuleReport{Used: ruleSource.Len(), Problems: ruleSource.Problems()}
+	n.Intel, n.liveIntel = intel.NewStore(n.State), intel.NewLive()
+	if err := n.Intel.Refresh(ctx, n.liveIntel, n.opts.Clock.Now()); err != nil {
+		return nil, err
+	}
+	return &knowledge{taxonomy: orchestrateTaxonomy{tax}, sources: []evidence.Source{ruleSource, intel.NewSource(n.liveIntel)}}, nil
+}
+
+func (n *Node) loadRules() (*rules.Source, error) {
+	folders := []fs.FS{shipped.FS, os.DirFS(n.dir.Path("rules"))}
+	for _, d := range n.opts.Config.Rules.Dirs {
+		folders = append(folders, os.DirFS(d))
+	}
+	return LoadRules(folders, func(source string) map[string][]string {
+		if a, ok := n.Registry.Adapter(source); ok {
+			return a.Descriptor().Fields
+		}
+		return nil
+	})
+}
+
+// LoadRules loads the rules of all folders into one source. What cannot be used is among the
+// source's problems; the error is only for a folder that cannot be read.
+func LoadRules(folders []fs.FS, fields func(string) map[string][]string) (*rules.Source, error) {
+	cfg := rules.Config{Fields: fields}
+	for i, f := range folders {
+		list, problems, err := rules.Load(f)
+		if err != nil {
+			return nil, fmt.Errorf("rule folder %d: %w", i+1, err)
+		}
+		cfg.Rules = append(cfg.Rules, list...)
+		cfg.Problems = append(cfg.Problems, problems...)
+	}
+	return rules.New(cfg), nil
+}
+
+// orchestrateTaxonomy adapts the taxonomy to the orchestrator.
+type orchestrateTaxonomy struct{ t *taxonomy.Taxonomy }
+
+func (o orchestrateTaxonomy) Resolve(ids []string) ([]investigate.Technique, []string) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	known, unknown := o.t.Resolve(ids)
+	out := make([]investigate.Technique, len(known))
+	for i, k := range known {
+		out[i] = investigate.Technique{ID: k.ID, Name: k.Name, Confidence: 1}
+	}
+	return out, unknown
+}

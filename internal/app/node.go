@@ -1,0 +1,345 @@
+// Package app is the composition root: it opens the engines, wires the services in a straight
+// line and starts and stops them. Only this package and the commands name concrete engines.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/aluskort/aluskort/internal/alert"
+	"github.com/aluskort/aluskort/internal/audit"
+	"github.com/aluskort/aluskort/internal/auditlog"
+	"github.com/aluskort/aluskort/internal/clock"
+	"github.com/aluskort/aluskort/internal/config"
+	"github.com/aluskort/aluskort/internal/engine/blob"
+	"github.com/aluskort/aluskort/internal/engine/bus"
+	"github.com/aluskort/aluskort/internal/engine/store"
+	"github.com/aluskort/aluskort/internal/engine/store/schema"
+	"github.com/aluskort/aluskort/internal/engine/store/sqlite"
+	"github.com/aluskort/aluskort/internal/id"
+	"github.com/aluskort/aluskort/internal/ingest"
+	"github.com/aluskort/aluskort/internal/knowledge/intel"
+	"github.com/aluskort/aluskort/internal/orchestrate"
+	"github.com/aluskort/aluskort/internal/parse"
+	"github.com/aluskort/aluskort/internal/pipeline"
+	"github.com/aluskort/aluskort/internal/reason"
+	"github.com/aluskort/aluskort/internal/respond"
+	"github.com/aluskort/aluskort/internal/statedir"
+)
+
+// Options says what a Node is made of. Dir is required.
+type Options struct {
+	// Dir is the state directory; it is created and locked.
+	Dir    string
+	Config config.Config
+	Clock  clock.Clock
+	Log    *slog.Logger
+	// OnVerdict is told about every batch of verdicts once it is durable, and up to which number
+	// the default tenant's audit events were emitted by then.
+	OnVerdict func(out []orchestrate.Outcome, emitted int64)
+	// OnAppended is told whenever audit events became durable.
+	OnAppended func(auditlog.Appended)
+}
+
+// Node is one embedded ALUSKORT: all services in this process.
+type Node struct {
+	Registry *ingest.Registry
+	Intake   *pipeline.Intake
+	Engine   *orchestrate.Engine
+	Audit    *auditlog.Service
+	Bus      *bus.Bus
+	State    store.DB
+	Rules    RuleReport
+	Intel    *intel.Store
+
+	opts    Options
+	dir     *statedir.Dir
+	auditDB store.DB
+	relay   *store.Relay
+	stages  []stage
+	flow    *flow
+	// liveIntel is the index that the indicators source reads; Refresh swaps it.
+	liveIntel *intel.Live
+	closers   []func() error
+}
+
+type stage struct {
+	name  string
+	run   func(context.Context) error
+	ready func() bool
+}
+
+// Open opens every engine and builds the services; nothing runs until Run.
+func Open(ctx context.Context, opts Options) (n *Node, err error) {
+	if opts.Clock == nil {
+		opts.Clock = clock.System{}
+	}
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	n = &Node{opts: opts, flow: newFlow()}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.Close())
+			n = nil
+		}
+	}()
+	if n.dir, err = statedir.Open(opts.Dir); err != nil {
+		return n, err
+	}
+	n.closers = append(n.closers, n.dir.Close)
+	if err := n.openEngines(ctx); err != nil {
+		return n, err
+	}
+	return n, n.build(ctx)
+}
+
+// openEngines opens the databases and the bus. They have nothing to do with each other, so
+// they open at once.
+func (n *Node) openEngines(ctx context.Context) error {
+	ids := id.NewSource(nil)
+	var g errgroup.Group
+	g.Go(func() (err error) {
+		n.State, err = openDB(ctx, sqlite.Config{
+			Path: n.dir.Path("db", "state.db"), Migrations: schema.FS, MigrationsDir: schema.SQLiteDir, Clock: n.opts.Clock, IDs: ids,
+		})
+		return err
+	})
+	g.Go(func() (err error) {
+		n.auditDB, err = openDB(ctx, sqlite.Config{
+			Path: n.dir.Path("db", "audit.db"), Migrations: auditlog.Migrations, MigrationsDir: auditlog.MigrationsSQLite,
+			CacheKiB: 16 << 10, Clock: n.opts.Clock, IDs: ids,
+		})
+		return err
+	})
+	g.Go(func() (err error) {
+		n.Bus, err = bus.Open(ctx, bus.Config{Dir: n.dir.Path("bus"), Clock: n.opts.Clock, Logger: n.opts.Log})
+		return err
+	})
+	err := g.Wait()
+	if n.State != nil {
+		n.closers = append(n.closers, n.State.Close)
+	}
+	if n.auditDB != nil {
+		n.closers = append(n.closers, n.auditDB.Close)
+	}
+	if n.Bus != nil {
+		n.closers = append(n.closers, n.Bus.Close)
+	}
+	return err
+}
+
+// openDB returns an untyped nil on error, so that the caller can tell.
+func openDB(ctx context.Context, cfg sqlite.Config) (store.DB, error) {
+	db, err := sqlite.Open(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", cfg.Path, err)
+	}
+	return db, nil
+}
+
+func (n *Node) build(ctx context.Context) error {
+	blobs, err := blob.OpenDir(n.dir.Path("objects"))
+	if err != nil {
+		return err
+	}
+	n.Registry = newRegistry()
+	n.Intake = &pipeline.Intake{Bus: n.Bus, Blobs: blobs}
+	if err := n.buildAudit(ctx, blobs); err != nil {
+		return err
+	}
+	n.relay = store.NewRelay(n.State, pipeline.Publisher{Bus: n.Bus}, n.opts.Clock, store.RelayOptions{
+		OnError: func(err error, attempt int) {
+			n.opts.Log.Error("outbox not published", "attempt", attempt, "error", err)
+		},
+	})
+	if err := n.buildEngine(ctx); err != nil {
+		return err
+	}
+	base := func() pipeline.Stage {
+		return pipeline.Stage{Bus: n.Bus, Clock: n.opts.Clock, Log: n.opts.Log}
+	}
+	parser := &pipeline.Parser{Stage: base(), Entities: parse.New(describe(n.Registry)), Blobs: blobs, Fields: n.Registry.Fields, OnDead: n.flow.dead}
+	orchestrator := &pipeline.Orchestrator{Stage: base(), Engine: n.Engine, Blobs: blobs, Fields: n.Registry.Fields, OnDead: n.flow.dead}
+	auditor := &pipeline.Auditor{Stage: base(), Chain: n.Audit}
+	always := func() bool { return true }
+	n.stages = []stage{
+		{"audit-service", auditor.Run, auditor.Ready},
+		{"outbox relay", n.relay.Run, always},
+		{"orchestrator", orchestrator.Run, orchestrator.Ready},
+		{"entity-parser", parser.Run, parser.Ready},
+	}
+	return nil
+}
+
+func (n *Node) buildAudit(ctx context.Context, blobs blob.Store) (err error) {
+	n.Audit, err = auditlog.New(auditlog.Config{
+		DB: n.auditDB, Clock: n.opts.Clock, RejectedTenant: n.opts.Config.Tenant,
+		StoreRejected: func(ctx context.Context, _, _ string, content []byte) (string, error) { return blobs.Put(ctx, content) },
+		OnAlarm:       func(err error) { n.opts.Log.Error("audit alarm", "error", err) },
+	})
+	if err != nil {
+		return err
+	}
+	n.Audit.OnAppended(func(a auditlog.Appended) {
+		n.flow.appended(a)
+		if n.opts.OnAppended != nil {
+			n.opts.OnAppended(a)
+		}
+	})
+	tenants, err := n.Audit.Tenants(ctx)
+	if err != nil {
+		return err
+	}
+	for _, t := range tenants {
+		seq, err := n.Audit.OriginSequence(ctx, t, n.State.Origin())
+		if err != nil {
+			return err
+		}
+		n.flow.appended(auditlog.Appended{Tenant: t, Seq: seq})
+	}
+	return nil
+}
+
+func (n *Node) buildEngine(ctx context.Context) error {
+	emitter, err := auditlog.NewEmitter(n.State.Origin())
+	if err != nil {
+		return err
+	}
+	planner, err := respond.NewPlanner()
+	if err != nil {
+		return err
+	}
+	know, err := n.openKnowledge(ctx)
+	if err != nil {
+		return err
+	}
+	r := n.opts.Config.Reason
+	thresholds := reason.DefaultThresholds()
+	thresholds.Malicious, thresholds.Suspicious, thresholds.Benign, thresholds.MinBits = r.Malicious, r.Suspicious, r.Benign, r.MinBits
+	emitting := &numbered{emitter: emitter}
+	n.Engine, err = orchestrate.New(orchestrate.Config{
+		DB: n.State, Outbox: n.relay.Outbox(), Audit: emitting, Taxonomy: know.taxonomy, Planner: planner,
+		Sources: know.sources, Fields: n.Registry.Fields, Thresholds: thresholds, Window: n.opts.Config.Fold.Window.Std(),
+		Clock: n.opts.Clock, Log: n.opts.Log,
+		OnCommit: func(out []orchestrate.Outcome) {
+			n.flow.decided(len(out))
+			if n.opts.OnVerdict != nil {
+				n.opts.OnVerdict(out, emitting.last.Load())
+			}
+		},
+	})
+	return err
+}
+
+// numbered adapts the audit emitter to the orchestrator.
+type numbered struct {
+	emitter *auditlog.Emitter
+	// last is the highest number emitted by a transaction so far, also by one that failed.
+	last atomic.Int64
+}
+
+func (e *numbered) Emit(tx store.Tx, tenant string, events []audit.Event) ([]store.Message, error) {
+	b := e.emitter.NewBatch()
+	for i := range events {
+		if err := b.Add(tenant, &events[i]); err != nil {
+			return nil, err
+		}
+	}
+	msgs, tickets, err := e.emitter.Emit(tx, b)
+	for _, t := range tickets {
+		e.last.Store(t.Seq)
+	}
+	return msgs, err
+}
+
+func describe(r *ingest.Registry) func(string) *ingest.Descriptor {
+	return func(source string) *ingest.Descriptor {
+		if a, ok := r.Adapter(source); ok {
+			return a.Descriptor()
+		}
+		return nil
+	}
+}
+
+// Run runs all services until ctx ends or one fails; the error names the one.
+func (n *Node) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, s := range n.stages {
+		g.Go(func() error {
+			if err := s.run(ctx); err != nil {
+				return fmt.Errorf("%s: %w", s.name, err)
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// NotReady lists the stages whose engines do not answer; empty means ready.
+func (n *Node) NotReady() []string {
+	var out []string
+	for _, s := range n.stages {
+		if !s.ready() {
+			out = append(out, s.name)
+		}
+	}
+	return out
+}
+
+// Offer puts alerts on the bus; nil means that they are acknowledged and will become verdicts.
+func (n *Node) Offer(ctx context.Context, alerts []alert.Alert) error {
+	if err := n.Intake.Offer(ctx, alerts); err != nil {
+		return err
+	}
+	n.flow.offered(len(alerts))
+	return nil
+}
+
+// Settled waits until every alert offered through this Node has a durable verdict (or lies in
+// the dead letters) and all its audit events are in the chain.
+func (n *Node) Settled(ctx context.Context) error {
+	if err := n.flow.waitDecided(ctx); err != nil {
+		return err
+	}
+	emitted := map[string]int64{}
+	err := n.State.View(ctx, func(tx store.Tx) error {
+		rows, err := tx.Query(`SELECT tenant, last_seq FROM audit_sequence`)
+		if err != nil {
+			return err
+		}
+		for rows.Next() {
+			var tenant string
+			var seq int64
+			if err := rows.Scan(&tenant, &seq); err != nil {
+				return errors.Join(err, rows.Close())
+			}
+			emitted[tenant] = seq
+		}
+		return errors.Join(rows.Err(), rows.Close())
+	})
+	if err != nil {
+		return err
+	}
+	return n.flow.waitAppended(ctx, emitted)
+}
+
+// DeadLetters tells how many of the alerts offered went to the dead letters.
+func (n *Node) DeadLetters() int { return n.flow.deadLetters() }
+
+// Close stops everything that Open started, in reverse order. Run must have returned. Safe to
+// call twice.
+func (n *Node) Close() error {
+	var errs []error
+	for _, c := range slices.Backward(n.closers) {
+		errs = append(errs, c())
+	}
+	n.closers = nil
+	return errors.Join(errs...)
+}

@@ -1,0 +1,239 @@
+// Package config is the typed configuration: one YAML file, overridden by environment
+// variables, overridden by flags. Unknown keys are errors that name the line.
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Config is everything that an operator may set. The zero value is not usable; start from Default.
+type Config struct {
+	// State is the state directory. Empty means $XDG_STATE_HOME/aluskort.
+	State string `yaml:"state"`
+	// Tenant is the tenant of an embedded installation.
+	Tenant string `yaml:"tenant"`
+	// Listen is the address of the API and the intake. Loopback unless told otherwise.
+	Listen string `yaml:"listen"`
+	Log    Log    `yaml:"log"`
+	Fold   Fold   `yaml:"fold"`
+	Rules  Rules  `yaml:"rules"`
+	Reason Reason `yaml:"reason"`
+}
+
+// Log is how the program writes its own log.
+type Log struct {
+	// Level is debug, info, warn or error.
+	Level string `yaml:"level"`
+	// Format is text or json.
+	Format string `yaml:"format"`
+}
+
+// Fold is how repeats are folded.
+type Fold struct {
+	// Window is the length of the tumbling window, from 1m to 24h.
+	Window Duration `yaml:"window"`
+}
+
+// Rules is where evidence rules come from beside the shipped ones.
+type Rules struct {
+	// Dirs are folders of Sigma rules.
+	Dirs []string `yaml:"dirs"`
+}
+
+// Reason are the thresholds of the decision ladder (DESIGN section 6).
+type Reason struct {
+	Malicious  float64 `yaml:"malicious"`
+	Suspicious float64 `yaml:"suspicious"`
+	Benign     float64 `yaml:"benign"`
+	MinBits    float64 `yaml:"min_bits"`
+}
+
+// Duration is a time.Duration that reads and prints like "1h30m".
+type Duration time.Duration
+
+// Std returns d as a time.Duration.
+func (d Duration) Std() time.Duration { return time.Duration(d) }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (d *Duration) UnmarshalText(b []byte) error {
+	v, err := time.ParseDuration(string(b))
+	if err != nil {
+		return fmt.Errorf("%q is not a duration such as 90s or 1h", b)
+	}
+	*d = Duration(v)
+	return nil
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+// Default returns the configuration of a fresh machine.
+func Default() Config {
+	return Config{
+		Tenant: "default", Listen: "127.0.0.1:8088",
+		Log:    Log{Level: "info", Format: "text"},
+		Fold:   Fold{Window: Duration(time.Hour)},
+		Rules:  Rules{Dirs: []string{}},
+		Reason: Reason{Malicious: 0.80, Suspicious: 0.60, Benign: 0.10, MinBits: 2},
+	}
+}
+
+// Environment variables begin with this; ALUSKORT_LOG_LEVEL sets log.level.
+const envPrefix = "ALUSKORT_"
+
+// Load reads the file at path over the defaults, then the environment. An empty path means
+// $ALUSKORT_CONFIG, else $XDG_CONFIG_HOME/aluskort/aluskort.yaml, which may be absent; a file
+// that was named must exist.
+func Load(path string, getenv func(string) string) (Config, error) {
+	c := Default()
+	named := true
+	if path == "" {
+		path = getenv("ALUSKORT_CONFIG")
+	}
+	if path == "" {
+		named = false
+		path = filepath.Join(configHome(getenv), "aluskort", "aluskort.yaml")
+	}
+	b, err := os.ReadFile(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && !named:
+	case err != nil:
+		return c, fmt.Errorf("configuration: %w", err)
+	default:
+		if err := c.Decode(b); err != nil {
+			return c, fmt.Errorf("configuration %s: %w", path, err)
+		}
+	}
+	if err := c.environment(getenv); err != nil {
+		return c, err
+	}
+	if c.State == "" {
+		c.State = stateHome(getenv)
+	}
+	return c, c.Check()
+}
+
+// Decode reads YAML over c; unknown keys are errors.
+func (c *Config) Decode(b []byte) error {
+	dec := yaml.NewDecoder(bytes.NewReader(b))
+	dec.KnownFields(true)
+	if err := dec.Decode(c); err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	return nil
+}
+
+func configHome(getenv func(string) string) string {
+	if d := getenv("XDG_CONFIG_HOME"); d != "" {
+		return d
+	}
+	return filepath.Join(getenv("HOME"), ".config")
+}
+
+func stateHome(getenv func(string) string) string {
+	if d := getenv("XDG_STATE_HOME"); d != "" {
+		return filepath.Join(d, "aluskort")
+	}
+	return filepath.Join(getenv("HOME"), ".local", "state", "aluskort")
+}
+
+// environment overrides every scalar and list of scalars from ALUSKORT_<PATH>.
+func (c *Config) environment(getenv func(string) string) error {
+	return override(reflect.ValueOf(c).Elem(), envPrefix, getenv)
+}
+
+func override(v reflect.Value, prefix string, getenv func(string) string) error {
+	for i := range v.NumField() {
+		name := prefix + strings.ToUpper(v.Type().Field(i).Tag.Get("yaml"))
+		f := v.Field(i)
+		if f.Kind() == reflect.Struct {
+			if err := override(f, name+"_", getenv); err != nil {
+				return err
+			}
+			continue
+		}
+		text := getenv(name)
+		if text == "" {
+			continue
+		}
+		if err := set(f, text); err != nil {
+			return fmt.Errorf("environment %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func set(f reflect.Value, text string) error {
+	if d, ok := f.Addr().Interface().(*Duration); ok {
+		return d.UnmarshalText([]byte(text))
+	}
+	switch f.Kind() {
+	case reflect.String:
+		f.SetString(text)
+	case reflect.Float64:
+		x, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return fmt.Errorf("%q is not a number", text)
+		}
+		f.SetFloat(x)
+	case reflect.Slice:
+		f.Set(reflect.ValueOf(filepath.SplitList(text)))
+	default:
+		return fmt.Errorf("cannot be set from the environment")
+	}
+	return nil
+}
+
+// Check reports everything that is wrong, each with the key and how to mend it.
+func (c *Config) Check() error {
+	var errs []error
+	wrong := func(key, format string, args ...any) {
+		errs = append(errs, fmt.Errorf("%s: %s", key, fmt.Sprintf(format, args...)))
+	}
+	if c.Tenant == "" {
+		wrong("tenant", "must not be empty")
+	}
+	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
+		wrong("listen", "%q is not host:port: %v", c.Listen, err)
+	}
+	if w := time.Duration(c.Fold.Window); w < time.Minute || w > 24*time.Hour {
+		wrong("fold.window", "%s; use 1m to 24h", w)
+	}
+	switch c.Log.Level {
+	case "debug", "info", "warn", "error":
+	default:
+		wrong("log.level", "%q; use debug, info, warn or error", c.Log.Level)
+	}
+	if c.Log.Format != "text" && c.Log.Format != "json" {
+		wrong("log.format", "%q; use text or json", c.Log.Format)
+	}
+	r := c.Reason
+	if !(0 < r.Benign && r.Benign < r.Suspicious && r.Suspicious < r.Malicious && r.Malicious < 1) {
+		wrong("reason", "want 0 < benign < suspicious < malicious < 1, got %v, %v, %v", r.Benign, r.Suspicious, r.Malicious)
+	}
+	if r.MinBits < 0 {
+		wrong("reason.min_bits", "%v is negative", r.MinBits)
+	}
+	for _, d := range c.Rules.Dirs {
+		if s, err := os.Stat(d); err != nil || !s.IsDir() {
+			wrong("rules.dirs", "%q is no folder that can be read", d)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// YAML prints the configuration in the form that Load reads.
+func (c *Config) YAML() ([]byte, error) { return yaml.Marshal(c) }

@@ -1,0 +1,90 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func env(pairs ...string) func(string) string {
+	m := map[string]string{"HOME": "/home/ada"}
+	for i := 0; i < len(pairs); i += 2 {
+		m[pairs[i]] = pairs[i+1]
+	}
+	return func(k string) string { return m[k] }
+}
+
+func file(t *testing.T, text string) string {
+	t.Helper()
+	p := filepath.Join(t.TempDir(), "aluskort.yaml")
+	if err := os.WriteFile(p, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestDefaultsWithoutAnyFile(t *testing.T) {
+	c, err := Load("", env())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.State != "/home/ada/.local/state/aluskort" || !strings.HasPrefix(c.Listen, "127.0.0.1:") {
+		t.Errorf("got %+v", c)
+	}
+}
+
+func TestEnvironmentOverFileOverDefault(t *testing.T) {
+	p := file(t, "tenant: acme\nfold:\n  window: 30m\nlog:\n  level: debug\n")
+	c, err := Load(p, env("ALUSKORT_FOLD_WINDOW", "10m", "ALUSKORT_REASON_BENIGN", "0.05", "XDG_STATE_HOME", "/var/x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Tenant != "acme" || time.Duration(c.Fold.Window) != 10*time.Minute || c.Log.Level != "debug" || c.Reason.Benign != 0.05 || c.State != "/var/x/aluskort" {
+		t.Errorf("got %+v", c)
+	}
+}
+
+func TestMistakesAreNamed(t *testing.T) {
+	tests := []struct{ name, yaml, want string }{
+		{"unknown key", "tenannt: x", "tenannt"},
+		{"unknown nested key", "log:\n  colour: red", "line 2"},
+		{"duration", "fold:\n  window: soon", "not a duration"},
+		{"range", "fold:\n  window: 5s", "fold.window"},
+		{"thresholds", "reason: {malicious: 0.5}", "reason"},
+		{"listen", "listen: here", "listen"},
+		{"level", "log: {level: loud}", "log.level"},
+		{"rules", "rules: {dirs: [/does/not/exist]}", "rules.dirs"},
+	}
+	for _, tt := range tests {
+		_, err := Load(file(t, tt.yaml), env())
+		if err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: got %v, want it to name %q", tt.name, err, tt.want)
+		}
+	}
+	if _, err := Load(filepath.Join(t.TempDir(), "absent.yaml"), env()); err == nil {
+		t.Error("a named file that is absent must be an error")
+	}
+	if _, err := Load("", env("ALUSKORT_REASON_BENIGN", "few")); err == nil || !strings.Contains(err.Error(), "ALUSKORT_REASON_BENIGN") {
+		t.Errorf("environment: %v", err)
+	}
+}
+
+func TestPrintedConfigurationReadsBack(t *testing.T) {
+	c := Default()
+	c.State = "/s"
+	b, err := c.YAML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := Load(file(t, string(b)), env())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(c, got); d != "" {
+		t.Error(d)
+	}
+}

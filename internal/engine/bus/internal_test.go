@@ -1,0 +1,170 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"slices"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// waitingConsumer has records of the given "topic partition offset" pending and no client.
+func waitingConsumer(limits BatchLimits, expected map[TopicPartition]int64, pending ...string) *Consumer {
+	c := &Consumer{bus: &Bus{log: slog.New(slog.DiscardHandler)}, cfg: ConsumerConfig{Batch: limits}, ids: map[string][16]byte{"a": {1}, "b": {2}}, expected: expected}
+	for _, s := range pending {
+		r := new(kgo.Record)
+		if _, err := fmt.Sscan(s, &r.Topic, &r.Partition, &r.Offset); err != nil {
+			panic(err)
+		}
+		c.pending = append(c.pending, r)
+	}
+	return c
+}
+
+func TestGapsInOffsets(t *testing.T) {
+	a0, a1, b0 := TopicPartition{Topic: "a"}, TopicPartition{Topic: "a", Partition: 1}, TopicPartition{Topic: "b"}
+	for _, tc := range []struct {
+		name     string
+		expected map[TopicPartition]int64
+		pending  []string
+		batches  []string // offsets of each
+		resets   []string
+	}{
+		{"none, partitions in turns", map[TopicPartition]int64{a0: 5, a1: 0, b0: 7}, []string{"a 0 5", "a 1 0", "a 0 6", "b 0 7", "a 1 1"}, []string{"5 0 6 7 1"}, nil},
+		{"unknown partitions start anywhere", map[TopicPartition]int64{}, []string{"a 0 50", "a 0 51", "b 0 9"}, []string{"50 51 9"}, nil},
+		{"at the head", map[TopicPartition]int64{a0: 5}, []string{"a 0 8", "a 0 9"}, []string{"8 9"}, []string{"a/0 5>8"}},
+		{"in the middle", map[TopicPartition]int64{a0: 5}, []string{"a 0 5", "a 0 6", "a 0 9"}, []string{"5 6", "9"}, []string{"a/0 7>9"}},
+		{"at the start of a later partition", map[TopicPartition]int64{a0: 5, b0: 1}, []string{"a 0 5", "b 0 3", "a 0 6"}, []string{"5", "3 6"}, []string{"b/0 1>3"}},
+		{"in a partition that came before", map[TopicPartition]int64{a0: 5, b0: 1}, []string{"a 0 5", "b 0 1", "a 0 8"}, []string{"5 1", "8"}, []string{"a/0 6>8"}},
+		{"backwards", map[TopicPartition]int64{a0: 5}, []string{"a 0 5", "a 0 2"}, []string{"5", "2"}, []string{"a/0 6>2"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c := waitingConsumer(BatchLimits{Records: 100, Bytes: 1 << 20}, tc.expected, tc.pending...)
+			var batches, resets []string
+			c.cfg.OnReset = func(_ context.Context, tp TopicPartition, want, got int64) error {
+				resets = append(resets, fmt.Sprintf("%s %d>%d", tp, want, got))
+				return nil
+			}
+			for len(c.pending) > 0 {
+				b, err := c.cut(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				text, next := "", make(map[TopicPartition]int64)
+				for _, r := range b.Records {
+					text += fmt.Sprintf(" %d", r.Offset)
+					next[TopicPartition{Topic: r.Topic, ID: c.ids[r.Topic], Partition: r.Partition}] = r.Offset + 1
+				}
+				batches = append(batches, text[1:])
+				if !reflect.DeepEqual(b.Next, next) {
+					t.Errorf("next is %v, records say %v", b.Next, next)
+				}
+			}
+			if !slices.Equal(batches, tc.batches) || !slices.Equal(resets, tc.resets) {
+				t.Errorf("batches %q, resets %q; want %q, %q", batches, resets, tc.batches, tc.resets)
+			}
+		})
+	}
+}
+
+// A reset that cannot be recorded keeps the records for the next Poll.
+func TestGapNotRecorded(t *testing.T) {
+	c := waitingConsumer(BatchLimits{Records: 9, Bytes: 9}, map[TopicPartition]int64{{Topic: "a"}: 5}, "a 0 8")
+	refusal := errors.New("database is away")
+	c.cfg.OnReset = func(context.Context, TopicPartition, int64, int64) error { return refusal }
+	if _, err := c.cut(t.Context()); !errors.Is(err, refusal) {
+		t.Fatalf("error is %v", err)
+	}
+	c.cfg.OnReset = nil
+	if b, err := c.cut(t.Context()); err != nil || len(b.Records) != 1 {
+		t.Errorf("second try: %d records, %v", len(b.Records), err)
+	}
+}
+
+// What failed to be sent is sent again, unless a newer position came meanwhile.
+func TestCommitRepeatsWhatFailed(t *testing.T) {
+	one, two := TopicPartition{Topic: "a"}, TopicPartition{Topic: "b"}
+	var sent []map[TopicPartition]int64
+	fail := errors.New("away")
+	m := newCommitter(func(_ context.Context, next map[TopicPartition]int64) error {
+		sent = append(sent, next)
+		return fail
+	}, 0, nil, nil)
+	if err := m.add(t.Context(), map[TopicPartition]int64{one: 1, two: 1}); !errors.Is(err, fail) {
+		t.Fatalf("error is %v", err)
+	}
+	fail = nil
+	if err := m.add(t.Context(), map[TopicPartition]int64{one: 2}); err != nil {
+		t.Fatal(err)
+	}
+	if want := (map[TopicPartition]int64{one: 2, two: 1}); !reflect.DeepEqual(sent[1], want) {
+		t.Errorf("sent %v, want %v", sent[1], want)
+	}
+	if err := m.close(t.Context()); err != nil || len(sent) != 2 {
+		t.Errorf("close sent again: %v, %v", sent, err)
+	}
+}
+
+func TestMarksThatDoNotFit(t *testing.T) {
+	m := new(marks)
+	for i := int64(1); i < 3000; i += 2 {
+		m.add(i)
+	}
+	if _, err := m.encode(); !errors.Is(err, ErrReplayGaps) {
+		t.Errorf("error is %v", err)
+	}
+	m.raise(2990)
+	if text, err := m.encode(); err != nil || text != "2991,2993,2995,2997,2999" {
+		t.Errorf("marks are %q, %v", text, err)
+	}
+}
+
+func FuzzMarks(f *testing.F) {
+	f.Add(int64(0), "3,5-9")
+	f.Add(int64(4), "3,5-9,8-12")
+	f.Add(int64(-1), "a-b")
+	f.Add(int64(0), "9-3")
+	f.Add(int64(0), "9223372036854775807")
+	f.Fuzz(func(t *testing.T, below int64, text string) {
+		m, err := decodeMarks(below, text)
+		if err != nil {
+			return
+		}
+		out, err := m.encode()
+		if err != nil {
+			return
+		}
+		again, err := decodeMarks(m.below, out)
+		if err != nil {
+			t.Fatalf("own marks %d %q: %v", m.below, out, err)
+		}
+		if again.below != m.below || !slices.Equal(again.ranges, m.ranges) {
+			t.Fatalf("%d %q became %d %v", below, text, again.below, again.ranges)
+		}
+	})
+}
+
+func FuzzLetter(f *testing.F) {
+	f.Add("alerts.raw", "0", "7", "2026-01-02T03:04:05Z", []byte("{\xff"))
+	f.Add("", "x", "-1", "", []byte(nil))
+	f.Add("alerts.raw", "99999999999", "1", "yesterday", []byte("v"))
+	f.Fuzz(func(t *testing.T, topic, partition, offset, at string, value []byte) {
+		l := parseLetter(&kgo.Record{Topic: "alerts.raw.dlq", Value: value, Headers: []kgo.RecordHeader{
+			{Key: HeaderDLQTopic, Value: []byte(topic)}, {Key: HeaderDLQPartition, Value: []byte(partition)},
+			{Key: HeaderDLQOffset, Value: []byte(offset)}, {Key: HeaderDLQTime, Value: []byte(at)}, {Key: "own", Value: value},
+		}})
+		if l.Malformed != nil && !errors.Is(l.Malformed, ErrNotALetter) {
+			t.Fatal(l.Malformed)
+		}
+		if l.Malformed == nil && l.Original.Topic != topic {
+			t.Fatalf("topic %q became %q", topic, l.Original.Topic)
+		}
+		if string(l.Original.Value) != string(value) || len(l.Original.Headers) != 1 {
+			t.Fatalf("original changed: %+v", l.Original)
+		}
+	})
+}

@@ -1,0 +1,155 @@
+package intel
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/aluskort/aluskort/internal/alert"
+	"github.com/aluskort/aluskort/internal/engine/store"
+	"github.com/aluskort/aluskort/internal/engine/store/sqlite"
+)
+
+func openStore(t testing.TB) (*Store, store.DB) {
+	t.Helper()
+	text, err := Migrations.ReadFile(MigrationsSQLite)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := sqlite.Open(t.Context(), sqlite.Config{
+		Path:       filepath.Join(t.TempDir(), "state.db"),
+		Migrations: fstest.MapFS{"0001_intel.sql": {Data: text}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	return NewStore(db), db
+}
+
+func TestStoreMerges(t *testing.T) {
+	s, _ := openStore(t)
+	ctx := t.Context()
+	a := Indicator{Type: alert.IndicatorDomain, Value: "evil.example", Confidence: 60, Severity: alert.Medium,
+		FirstSeen: now.Add(-48 * time.Hour), LastSeen: now.Add(-24 * time.Hour), Sources: []string{"a"}, Tags: []string{"x"}, Context: "first"}
+	b := Indicator{Type: alert.IndicatorDomain, Value: "evil.example", Confidence: 85, Severity: alert.Low,
+		FirstSeen: now.Add(-24 * time.Hour), LastSeen: now, Sources: []string{"b"}, Groups: []string{"Group Y"}}
+	var results []string
+	for n, order := range [][]Indicator{{a, b}, {b, a}} {
+		tenant := fmt.Sprint("tenant", n)
+		for _, i := range order {
+			if err := s.Upsert(ctx, tenant, now, []Indicator{i, i}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := s.Lookup(ctx, tenant, alert.IndicatorDomain, "EVIL[.]example", now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		results = append(results, fmt.Sprintf("%+v", got))
+		if got.Confidence != 85 || got.Severity != alert.Medium || !slices.Equal(got.Sources, []string{"a", "b"}) ||
+			!got.FirstSeen.Equal(a.FirstSeen) || !got.LastSeen.Equal(b.LastSeen) || got.Context != "first" ||
+			!slices.Equal(got.Groups, []string{"Group Y"}) || !got.Expiry.Equal(now.Add(30*24*time.Hour)) {
+			t.Errorf("%+v", got)
+		}
+	}
+	if results[0] != results[1] {
+		t.Errorf("the order of imports matters:\n%s\n%s", results[0], results[1])
+	}
+	if _, err := s.Lookup(ctx, "stranger", alert.IndicatorDomain, "evil.example", now); !errors.Is(err, ErrNotFound) {
+		t.Errorf("another tenant sees it: %v", err)
+	}
+	if err := s.Upsert(ctx, "", now, nil); !errors.Is(err, ErrTenant) {
+		t.Errorf("no tenant: %v", err)
+	}
+}
+
+func TestStoreImportIndexAndExpiry(t *testing.T) {
+	s, _ := openStore(t)
+	ctx := t.Context()
+	if x, err := s.Index(ctx, now); err != nil || x.Imported("acme") || x.Len() != 0 {
+		t.Fatalf("empty store: %v %v", x, err)
+	}
+	text := "value,confidence,valid_until\nlong.example,95,\nmid.example,60,\nshort.example,20,\nstated.example,20,2026-12-31\n"
+	for range 2 { // a second import changes nothing but the list of imports
+		rep, err := s.Import(ctx, "acme", strings.NewReader(text), Options{Feed: "feed", Now: now})
+		if err != nil || rep.Accepted != 4 {
+			t.Fatalf("%+v %v", rep, err)
+		}
+	}
+	imports, err := s.Imports(ctx, "acme", 10)
+	if err != nil || len(imports) != 2 || imports[0].Feed != "feed" || imports[0].Accepted != 4 || !imports[0].At.Equal(now) {
+		t.Errorf("imports %+v %v", imports, err)
+	}
+	if _, err := s.Import(ctx, "acme", strings.NewReader("<html>"), Options{Now: now}); !errors.Is(err, ErrUnknownFormat) {
+		t.Errorf("%v", err)
+	}
+	for _, c := range []struct {
+		after time.Duration
+		want  []string
+	}{
+		{0, []string{"long", "mid", "short", "stated"}},
+		{25 * time.Hour, []string{"long", "mid", "stated"}},
+		{8 * 24 * time.Hour, []string{"long", "stated"}},
+		{31 * 24 * time.Hour, []string{"stated"}},
+		{365 * 24 * time.Hour, nil},
+	} {
+		at := now.Add(c.after)
+		live := new(Live)
+		if err := s.Refresh(ctx, live, at); err != nil {
+			t.Fatal(err)
+		}
+		x, _ := live.Index()
+		var got []string
+		for _, name := range []string{"long", "mid", "short", "stated"} {
+			if _, ok := x.Lookup("acme", alert.IndicatorDomain, "www."+name+".example", at); ok {
+				got = append(got, name)
+			}
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("after %s: %v, want %v", c.after, got, c.want)
+		}
+		if !x.Imported("acme") || x.Imported("globex") {
+			t.Error("what was imported must be known after everything expired")
+		}
+		if _, err := s.Expire(ctx, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestStoreUnavailable(t *testing.T) {
+	s, db := openStore(t)
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	live := new(Live)
+	if err := s.Refresh(t.Context(), live, now); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("%v", err)
+	}
+	if x, blind := live.Index(); x != nil || !strings.Contains(blind, "could not be loaded") {
+		t.Errorf("blind %q", blind)
+	}
+	if _, err := s.Import(t.Context(), "acme", strings.NewReader("evil.example\n"), Options{Now: now}); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("%v", err)
+	}
+}
+
+func BenchmarkImport10k(b *testing.B) {
+	var text strings.Builder
+	for i := range 10_000 {
+		fmt.Fprintf(&text, "host%d.evil.example\n", i)
+	}
+	s, _ := openStore(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := s.Import(b.Context(), "acme", strings.NewReader(text.String()), Options{Now: now}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

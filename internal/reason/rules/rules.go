@@ -1,0 +1,209 @@
+// Package rules makes evidence out of Sigma rules: which rules match an alert, what each match
+// is worth in bits, and what it was read from. A match of a malicious rule speaks for, one of
+// a benign rule against.
+package rules
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"github.com/aluskort/aluskort/internal/alert"
+	"github.com/aluskort/aluskort/internal/evidence"
+	"github.com/aluskort/aluskort/internal/parallel"
+	"github.com/aluskort/aluskort/internal/sigma"
+)
+
+// Org answers the predicates that benign rules put to the organisation's context.
+type Org interface {
+	// Holds reports whether the predicate ("admin_account", "scanner" …) holds for the value, at
+	// the time of the alert, for its tenant. An unknown predicate does not hold.
+	Holds(predicate, value string, a *alert.Alert) bool
+}
+
+// Config is what a Source is made of.
+type Config struct {
+	Rules []*sigma.Rule
+	// Fields returns the field map of a source.
+	Fields func(source string) map[string][]string
+	// Org may be nil: then no predicate holds.
+	Org Org
+	// Problems are those found while the rules were loaded.
+	Problems []Problem
+}
+
+// Problem is a rule that is not used, and why.
+type Problem struct {
+	Rule   string `json:"rule"`
+	Place  string `json:"place,omitempty"`
+	Reason string `json:"reason"`
+}
+
+// Source is an evidence source over a compiled set of rules. It is immutable and safe for
+// concurrent use.
+type Source struct {
+	set      *sigma.Set
+	org      Org
+	requires map[*sigma.Rule][]condition
+	problems []Problem
+}
+
+// condition is one predicate of a rule over the organisation's context.
+type condition struct{ predicate, field string }
+
+// New compiles the rules. Rules that cannot be used are left out and named by Problems.
+func New(cfg Config) *Source {
+	s := &Source{org: cfg.Org, problems: cfg.Problems, requires: map[*sigma.Rule][]condition{}}
+	var usable []*sigma.Rule
+	for _, r := range cfg.Rules {
+		if err := s.admit(r); err != nil {
+			s.problems = append(s.problems, Problem{Rule: r.Title, Place: fmt.Sprintf("%s:%d", r.File, r.Line), Reason: err.Error()})
+			continue
+		}
+		usable = append(usable, r)
+	}
+	s.set = sigma.Compile(usable, sigma.Options{Fields: cfg.Fields})
+	for _, p := range s.set.Problems() {
+		s.problems = append(s.problems, problemOf(p))
+	}
+	return s
+}
+
+func problemOf(e *sigma.RuleError) Problem {
+	return Problem{Rule: e.Title, Place: e.Place(), Reason: e.Error()}
+}
+
+func (s *Source) admit(r *sigma.Rule) error {
+	if r.Count != nil {
+		return errors.New("repetition (aluskort count) is not evaluated by this version; split the rule or leave count out")
+	}
+	if r.RequiresOrg == "" {
+		return nil
+	}
+	conds, err := parseRequires(r.RequiresOrg)
+	if err != nil {
+		return err
+	}
+	s.requires[r] = conds
+	return nil
+}
+
+// parseRequires reads "admin_account(User) and admin_host(Computer)".
+func parseRequires(text string) ([]condition, error) {
+	var out []condition
+	for part := range strings.SplitSeq(text, " and ") {
+		name, rest, ok := strings.Cut(strings.TrimSpace(part), "(")
+		field, ok2 := strings.CutSuffix(rest, ")")
+		if !ok || !ok2 || name == "" || field == "" {
+			return nil, fmt.Errorf("requires_org %q: write predicate(Field), joined by \" and \"", text)
+		}
+		out = append(out, condition{strings.TrimSpace(name), strings.TrimSpace(field)})
+	}
+	return out, nil
+}
+
+// Load reads every rule below fsys; what cannot be loaded is named by the problems.
+func Load(fsys fs.FS) ([]*sigma.Rule, []Problem, error) {
+	list, report, err := sigma.LoadDir(fsys)
+	if err != nil {
+		return nil, nil, fmt.Errorf("load rules: %w", err)
+	}
+	var problems []Problem
+	for _, e := range report.Problems {
+		problems = append(problems, problemOf(e))
+	}
+	return list, problems, nil
+}
+
+// Problems names the rules that are not used.
+func (s *Source) Problems() []Problem { return s.problems }
+
+// Len returns how many rules are in use.
+func (s *Source) Len() int { return s.set.Stats().Rules }
+
+// Name implements evidence.Source.
+func (*Source) Name() string { return "rules" }
+
+// Gather implements evidence.Source.
+func (s *Source) Gather(ctx context.Context, subjects []evidence.Subject) ([]evidence.Finding, error) {
+	out := make([]evidence.Finding, len(subjects))
+	if s.Len() == 0 {
+		for i := range out {
+			out[i].Blind = "no rules are loaded"
+		}
+		return out, ctx.Err()
+	}
+	err := parallel.For(len(subjects), func(i int) error {
+		out[i].Items = s.match(subjects[i].Alert)
+		return ctx.Err()
+	})
+	return out, err
+}
+
+func (s *Source) match(a *alert.Alert) []evidence.Evidence {
+	var items []evidence.Evidence
+	ev := sigma.Event{Fields: a.Fields, Source: a.Source}
+	s.set.Match(&ev, func(r *sigma.Rule, hits sigma.Hits) {
+		if s.holds(r, &ev, a) {
+			items = append(items, s.item(r, &ev, hits))
+		}
+	})
+	return items
+}
+
+func (s *Source) holds(r *sigma.Rule, ev *sigma.Event, a *alert.Alert) bool {
+	conds := s.requires[r]
+	for _, c := range conds {
+		if s.org == nil {
+			return false
+		}
+		ok := false
+		for _, v := range s.set.Values(ev, c.field) {
+			ok = ok || s.org.Holds(c.predicate, v, a)
+		}
+		if !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// maxRefs bounds how many places one item cites.
+const maxRefs = 8
+
+func (s *Source) item(r *sigma.Rule, ev *sigma.Event, hits sigma.Hits) evidence.Evidence {
+	bits := r.Bits(hits)
+	e := evidence.Evidence{
+		ID: "rule:" + r.ID, Kind: r.Kind, Stance: evidence.For, Statement: s.set.Statement(r, ev), Weight: bits,
+		Source: r.Title, Techniques: r.Techniques, Trust: evidence.TrustAttacker, Voids: r.Voids, Expected: r.Expected,
+		Group: r.Group,
+	}
+	if e.Kind == "" {
+		e.Kind = "rule"
+	}
+	if bits < 0 {
+		e.Stance, e.Trust = evidence.Against, evidence.TrustSystem
+	}
+	longest := -1
+	for _, h := range hits {
+		if len(e.Refs) < maxRefs && h.Pointer != "" && !contains(e.Refs, h.Pointer) {
+			e.Refs = append(e.Refs, h.Pointer)
+		}
+		// What was read is named after the most telling value, which is nearly always the longest.
+		if r.Group == "" && len(h.Value) > longest {
+			longest, e.Group = len(h.Value), h.Pointer
+		}
+	}
+	return e
+}
+
+func contains(list []string, s string) bool {
+	for _, x := range list {
+		if x == s {
+			return true
+		}
+	}
+	return false
+}
