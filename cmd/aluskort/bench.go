@@ -59,6 +59,7 @@ func (c *benchPipelineCmd) Run(e *env, flags *cli) error {
 			return err
 		}
 		report = r
+		r.Revisions = n.Revisions()
 		r.OpenSeconds, r.Rules = opened.Seconds(), n.Rules.Used
 		r.Engines = map[string]string{"bus": "kfake, synced writes", "store": "sqlite", "audit": "sqlite"}
 		return c.finish(ctx, e, n, r)
@@ -105,9 +106,10 @@ func (c *benchPipelineCmd) print(w io.Writer, r *bench.Report) error {
   audit durable      p50 %.0f ms, p95 %.0f ms, p99 %.0f ms
   investigations     %d
   audit records      %d, chain verified: %v
+  revised by links   %d, settled after %.2f s
   largest memory     %d MB
   open to ready      %.0f ms
 `, r.Alerts, r.Seconds, r.AlertsPerSecond, r.CPUs, r.Rules, r.Latency.P50, r.Latency.P95, r.Latency.P99,
-		r.AuditLatency.P50, r.AuditLatency.P95, r.AuditLatency.P99, r.Investigations, r.AuditRecords, r.ChainVerified, r.MaxRSS>>20, 1000*r.OpenSeconds)
+		r.AuditLatency.P50, r.AuditLatency.P95, r.AuditLatency.P99, r.Investigations, r.AuditRecords, r.ChainVerified, r.Revisions, r.SettledSeconds, r.MaxRSS>>20, 1000*r.OpenSeconds)
 	return err
 }

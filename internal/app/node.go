@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -57,6 +58,8 @@ type Node struct {
 	State    store.DB
 	Rules    RuleReport
 	Intel    *intel.Store
+
+	revisions atomic.Int64
 
 	opts    Options
 	dir     *statedir.Dir
@@ -166,7 +169,8 @@ func (n *Node) build(ctx context.Context) error {
 		return pipeline.Stage{Bus: n.Bus, Clock: n.opts.Clock, Log: n.opts.Log}
 	}
 	parser := &pipeline.Parser{Stage: base(), Entities: parse.New(describe(n.Registry)), Blobs: blobs, Fields: n.Registry.Fields, OnDead: n.flow.dead}
-	orchestrator := &pipeline.Orchestrator{Stage: base(), Engine: n.Engine, Blobs: blobs, Fields: n.Registry.Fields, OnDead: n.flow.dead}
+	orchestrator := &pipeline.Orchestrator{Stage: base(), Engine: n.Engine, Blobs: blobs, Fields: n.Registry.Fields, OnDead: n.flow.dead,
+		OnRevised: func(k int) { n.revisions.Add(int64(k)) }}
 	auditor := &pipeline.Auditor{Stage: base(), Chain: n.Audit}
 	always := func() bool { return true }
 	n.stages = []stage{
@@ -308,6 +312,9 @@ func (n *Node) Settled(ctx context.Context) error {
 	if err := n.flow.waitDecided(ctx); err != nil {
 		return err
 	}
+	if err := n.revised(ctx); err != nil {
+		return err
+	}
 	emitted := map[string]int64{}
 	err := n.State.View(ctx, func(tx store.Tx) error {
 		rows, err := tx.Query(`SELECT tenant, last_seq FROM audit_sequence`)
@@ -329,6 +336,26 @@ func (n *Node) Settled(ctx context.Context) error {
 	}
 	return n.flow.waitAppended(ctx, emitted)
 }
+
+// revised waits until no investigation is left whose neighbours changed.
+func (n *Node) revised(ctx context.Context) error {
+	for {
+		left, err := n.Engine.Dirty(ctx)
+		if err != nil || left == 0 {
+			return err
+		}
+		t := n.opts.Clock.NewTimer(2 * time.Millisecond)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return context.Cause(ctx)
+		case <-t.C:
+		}
+	}
+}
+
+// Revisions tells how many verdicts were revised after their first.
+func (n *Node) Revisions() int { return int(n.revisions.Load()) }
 
 // DeadLetters tells how many of the alerts offered went to the dead letters.
 func (n *Node) DeadLetters() int { return n.flow.deadLetters() }

@@ -65,11 +65,7 @@ func concrete(i imported) bool {
 	if len(parts) < 2 {
 		return false
 	}
-	switch parts[1] {
-	case "migrate": // shared by the engines of a role
-		return false
-	}
-	return true
+	return parts[1] != "migrate" // is shared by the engines of a role
 }
 
 var rules = []rule{

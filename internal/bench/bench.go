@@ -61,6 +61,13 @@ type Clock struct {
 	verdicts []float64
 	audits   []float64
 	waiting  []waiting
+	last     time.Time // when the last first verdict's audit records were durable
+}
+
+func (c *Clock) lastAudit() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.last
 }
 
 type waiting struct {
@@ -109,6 +116,7 @@ func (c *Clock) Appended(seq int64) {
 		done++
 		for _, at := range w.starts {
 			c.audits = append(c.audits, now.Sub(at).Seconds()*1000)
+			c.last = now
 		}
 	}
 	c.waiting = c.waiting[done:]
@@ -163,8 +171,8 @@ func Run(ctx context.Context, o Options, t Target, c *Clock) (*Report, error) {
 	if err := t.Settled(ctx); err != nil {
 		return nil, err
 	}
-	r.Seconds = time.Since(begin).Seconds()
-	r.SettledSeconds = r.Seconds
+	r.SettledSeconds = time.Since(begin).Seconds()
+	r.Seconds = c.lastAudit().Sub(begin).Seconds()
 	r.AlertsPerSecond = float64(o.Alerts) / r.Seconds
 	c.mu.Lock()
 	defer c.mu.Unlock()

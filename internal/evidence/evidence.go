@@ -101,6 +101,8 @@ type Verdict struct {
 	// Unknowns say what was not known: blind sources, missing fields.
 	Unknowns    []string `json:"unknowns,omitempty"`
 	Alternative string   `json:"alternative,omitempty"`
+	// Counterfactual is what the verdict would be without what linked investigations lend.
+	Counterfactual string `json:"counterfactual,omitempty"`
 	// By is "deterministic", the model id as answered, or the person.
 	By       string `json:"by"`
 	Revision int    `json:"revision"`

@@ -60,10 +60,14 @@ type Investigation struct {
 	Indicators     []alert.Indicator   `json:"indicators,omitempty"`
 	Techniques     []Technique         `json:"techniques,omitempty"`
 	// Quarantined are stated technique ids that no taxonomy knows.
-	Quarantined []string         `json:"quarantined_techniques,omitempty"`
-	Actions     []respond.Action `json:"actions,omitempty"`
-	Tasks       []Task           `json:"tasks,omitempty"`
-	Decisions   []Decision       `json:"decisions,omitempty"`
+	Quarantined []string  `json:"quarantined_techniques,omitempty"`
+	Links       []LinkKey `json:"links,omitempty"`
+	// OwnBits is what the evidence of its own alerts weighs together; from AnchorBits on the
+	// investigation lends weight to those it is linked with.
+	OwnBits   float64          `json:"own_bits"`
+	Actions   []respond.Action `json:"actions,omitempty"`
+	Tasks     []Task           `json:"tasks,omitempty"`
+	Decisions []Decision       `json:"decisions,omitempty"`
 
 	// Alerts counts the distinct alerts folded in; Redelivered how often one came again.
 	Alerts      int       `json:"alerts"`
@@ -101,6 +105,7 @@ type Folded struct {
 	Indicators  []alert.Indicator
 	Techniques  []Technique
 	Quarantined []string
+	Links       []alert.Link
 	Blind       []string
 	Missing     []string
 	Quality     float64
@@ -153,6 +158,7 @@ func (inv *Investigation) Fold(alerts []Folded) Change {
 		inv.Indicators = union(inv.Indicators, f.Indicators, MaxIndicators, indicatorKey, moreConfidentIndicator)
 		inv.Techniques = union(inv.Techniques, f.Techniques, MaxIndicators, func(t *Technique) string { return t.ID },
 			func(a, b *Technique) bool { return a.Confidence > b.Confidence })
+		inv.addLinks(f.Links, f.At)
 		inv.Quarantined = merge(inv.Quarantined, f.Quarantined)
 		inv.Blind = merge(inv.Blind, f.Blind)
 		inv.Missing = merge(inv.Missing, f.Missing)

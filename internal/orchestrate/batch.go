@@ -96,7 +96,7 @@ func (e *Engine) evaluate(m *alert.Message, findings [][]evidence.Finding, i int
 		invID: investigate.ID(a.TenantID, m.Fingerprint, window), doc: e.codec.pack(frame),
 		folded: investigate.Folded{
 			Severity: a.Severity, At: at, Entities: m.Entities.List, Indicators: m.Entities.Indicators,
-			Techniques: techniques, Quarantined: quarantined, Missing: missing, Quality: quality,
+			Techniques: techniques, Quarantined: quarantined, Links: a.Links, Missing: missing, Quality: quality,
 		},
 	}
 	for s := range findings {
@@ -227,6 +227,9 @@ type writer struct {
 	touched []string
 	dirty   map[string]bool // the same as a set
 	journal journal
+	// refreshed says that the last relinked investigation has other link evidence now, whatever
+	// became of its verdict.
+	refreshed bool
 }
 
 func (w *writer) run(ev *Evaluated) error {
@@ -241,8 +244,8 @@ func (w *writer) run(ev *Evaluated) error {
 	if err := w.insertAlerts(fresh); err != nil {
 		return err
 	}
-	for _, id := range w.touched {
-		w.judge(w.rows[id], groups[id])
+	if err := w.decideAll(groups); err != nil {
+		return err
 	}
 	if err := w.save(); err != nil {
 		return err

@@ -1,6 +1,7 @@
 package orchestrate
 
 import (
+	"fmt"
 	"math"
 	"slices"
 
@@ -10,36 +11,132 @@ import (
 	"github.com/aluskort/aluskort/internal/respond"
 )
 
-// judge folds the new alerts of one investigation into it and decides again where that may
-// change anything.
-func (w *writer) judge(r *row, items []*item) {
-	if len(items) == 0 {
-		return
+// folding is one touched investigation on its way through a transaction.
+type folding struct {
+	r      *row
+	items  []*item
+	opened bool
+	change investigate.Change
+	before map[string]bool // kinds of evidence for malicious before the fold, links included
+}
+
+// decideAll folds the new alerts into their investigations, finds what links lend, and decides
+// again wherever that may change anything.
+func (w *writer) decideAll(groups map[string][]*item) error {
+	var foldings []*folding
+	var rows []*row
+	before := map[string]float64{} // own weights before the fold
+	l := w.newLinker()
+	for _, id := range w.touched {
+		r := w.rows[id]
+		if len(groups[id]) == 0 {
+			continue // only redelivered
+		}
+		before[id] = r.inv.OwnBits
+		foldings = append(foldings, w.fold(r, groups[id]))
+		rows = append(rows, r)
+		l.add(r)
 	}
+	if err := l.read(); err != nil {
+		return err
+	}
+	for _, f := range foldings {
+		withLinks(f.r.inv, f.r.inv.LinkEvidence(l.neighbours(f.r.inv)))
+		w.judge(f)
+	}
+	if err := l.write(rows); err != nil {
+		return err
+	}
+	return l.spread(before)
+}
+
+func (w *writer) fold(r *row, items []*item) *folding {
 	inv := r.inv
-	opened := inv.Alerts == 0
+	f := &folding{r: r, items: items, opened: inv.Alerts == 0, before: kindsOf(inv)}
+	inv.Evidence = inv.OwnEvidence()
 	folded := make([]investigate.Folded, len(items))
 	for i, it := range items {
 		folded[i] = it.folded
 	}
-	ch := inv.Fold(folded)
+	f.change = inv.Fold(folded)
+	w.e.weigh(inv)
+	return f
+}
+
+// kindsOf lists the kinds of evidence that speak for malicious.
+func kindsOf(inv *investigate.Investigation) map[string]bool {
+	kinds := map[string]bool{}
+	for i := range inv.Evidence {
+		if inv.Evidence[i].Weight > 0 {
+			kinds[inv.Evidence[i].Kind] = true
+		}
+	}
+	return kinds
+}
+
+func newKind(before map[string]bool, inv *investigate.Investigation) bool {
+	for k := range kindsOf(inv) {
+		if !before[k] {
+			return true
+		}
+	}
+	return false
+}
+
+// judge decides about an investigation after a fold.
+func (w *writer) judge(f *folding) {
+	inv := f.r.inv
 	switch {
-	case opened:
-		w.decide(r, items, []investigate.State{investigate.Received, investigate.Parsing, investigate.Enriching, investigate.Reasoning})
-		if n := len(items) - 1; n > 0 {
+	case f.opened:
+		w.decide(f.r, f.items, []investigate.State{investigate.Received, investigate.Parsing, investigate.Enriching, investigate.Reasoning})
+		if n := len(f.items) - 1; n > 0 {
 			w.journal.folded(w.now, inv, n)
 		}
-	case investigate.Reopens(inv.State, ch.Before, inv.SourceSeverity, ch.NewKindFor):
-		w.journal.folded(w.now, inv, len(items))
-		inv.Reopened++
-		w.journal.reopened(w.now, inv)
-		w.decide(r, items, []investigate.State{inv.State, investigate.Parsing, investigate.Enriching, investigate.Reasoning})
-	case inv.State == investigate.AwaitingHuman && (ch.Evidence || inv.SourceSeverity > ch.Before):
-		w.journal.folded(w.now, inv, len(items))
-		w.revise(r)
+	case investigate.Reopens(inv.State, f.change.Before, inv.SourceSeverity, newKind(f.before, inv)):
+		w.journal.folded(w.now, inv, len(f.items))
+		w.reopen(f.r, f.items)
 	default:
-		w.journal.folded(w.now, inv, len(items))
+		w.journal.folded(w.now, inv, len(f.items))
+		if inv.State == investigate.AwaitingHuman {
+			w.revise(f.r)
+		}
 	}
+}
+
+// reopen takes an ended investigation through the states again.
+func (w *writer) reopen(r *row, items []*item) {
+	inv := r.inv
+	inv.Reopened++
+	w.journal.reopened(w.now, inv)
+	w.decide(r, items, []investigate.State{inv.State, investigate.Parsing, investigate.Enriching, investigate.Reasoning})
+}
+
+// relinked decides again after neighbours changed and reports whether the verdict did. Links
+// alone re-open what was closed only when they bring a new kind of evidence.
+func (w *writer) relinked(r *row, lent []evidence.Evidence) bool {
+	inv := r.inv
+	kinds, revision, reopened, had := kindsOf(inv), inv.Verdict.Revision, inv.Reopened, lentIDs(inv)
+	withLinks(inv, lent)
+	switch {
+	case investigate.Reopens(inv.State, inv.SourceSeverity, inv.SourceSeverity, newKind(kinds, inv)):
+		w.reopen(r, nil)
+	case inv.State == investigate.AwaitingHuman:
+		w.revise(r)
+	}
+	w.refreshed = !slices.Equal(had, lentIDs(inv))
+	return inv.Verdict.Revision != revision || inv.Reopened != reopened
+}
+
+// lentIDs names what links lend, with the words that people read.
+func lentIDs(inv *investigate.Investigation) []string {
+	var out []string
+	for i := range inv.Evidence {
+		if reason.IsLink(&inv.Evidence[i]) {
+			out = append(out, inv.Evidence[i].ID+inv.Evidence[i].Statement)
+		}
+	}
+	slices.Sort(out)
+	return out
 }
 
 // decide takes an investigation along the path from its start to where a gate stops it.
@@ -53,7 +150,9 @@ func (w *writer) decide(r *row, items []*item, path []investigate.State) {
 	inv.Verdict, inv.Actions = v, actions
 	next, why := w.settle(inv)
 	path = append(path, next)
-	w.journal.enriched(w.now, inv, items)
+	if len(items) > 0 {
+		w.journal.enriched(w.now, inv, items)
+	}
 	w.journal.classified(w.now, inv)
 	w.journal.moved(w.now, inv, path, why)
 	if inv.WaitReason == investigate.WaitApproval {
@@ -114,7 +213,13 @@ func (w *writer) revise(r *row) {
 func (e *Engine) verdict(inv *investigate.Investigation) (evidence.Verdict, []respond.Action) {
 	severity := inv.SourceSeverity
 	prior := e.cfg.Prior(inv.TenantID, inv.Source, inv.Analytic, severity)
+	alone := ""
+	if own := inv.OwnEvidence(); len(own) < len(inv.Evidence) {
+		v := reason.Decide(prior, own, severity, nil, e.cfg.Thresholds)
+		alone = fmt.Sprintf("without links: %s at %.0f %%", v.Classification, 100*v.Probability)
+	}
 	v := reason.Decide(prior, inv.Evidence, severity, inv.Unknowns(), e.cfg.Thresholds)
+	v.Counterfactual = alone
 	return v, e.cfg.Planner.Plan(inv.ID, &v, inv.Entities, inv.TechniqueIDs())
 }
 

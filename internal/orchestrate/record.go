@@ -102,11 +102,11 @@ const (
 	reserveSQL = `UPDATE counter SET value = value + $1 WHERE name = $2 RETURNING value`
 	insertDoc  = `INSERT INTO doc (id, codec, bytes)`
 	insertRow  = `INSERT INTO investigation (id, tenant, state, wait_reason, classification, severity, probability,
-	alerts, redelivered, version, first_alert, last_alert, doc, created_at, updated_at, wake_at)`
+	alerts, redelivered, version, first_alert, last_alert, doc, created_at, updated_at, own_bits, wake_at)`
 	upsertRow = `ON CONFLICT (id) DO UPDATE SET state = excluded.state, wait_reason = excluded.wait_reason,
 	classification = excluded.classification, severity = excluded.severity, probability = excluded.probability,
 	alerts = excluded.alerts, redelivered = excluded.redelivered, version = excluded.version, last_alert = excluded.last_alert,
-	doc = excluded.doc, updated_at = excluded.updated_at, wake_at = excluded.wake_at`
+	doc = excluded.doc, updated_at = excluded.updated_at, own_bits = excluded.own_bits, wake_at = excluded.wake_at`
 )
 
 // reserve returns the first of n fresh numbers.
@@ -154,7 +154,7 @@ func (e *Engine) writeRows(tx store.Tx, rows []*row) error {
 	if err != nil {
 		return err
 	}
-	return store.BulkInsert(tx, insertRow, 16, len(rows), func(i, c int) any {
+	return store.BulkInsert(tx, insertRow, 17, len(rows), func(i, c int) any {
 		r := rows[i]
 		switch c {
 		case 0:
@@ -187,6 +187,8 @@ func (e *Engine) writeRows(tx store.Tx, rows []*row) error {
 			return r.inv.CreatedAt.UnixMicro()
 		case 14:
 			return r.inv.UpdatedAt.UnixMicro()
+		case 15:
+			return bitsOf(r.inv.OwnBits)
 		default:
 			if r.inv.WakeAt.IsZero() {
 				return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -23,6 +24,50 @@ type Orchestrator struct {
 	Fields func(source string, raw []byte) (alert.Fields, error)
 	// OnDead is told how many records went to the dead letters.
 	OnDead func(n int)
+	// OnRevised is told how many verdicts a revision changed.
+	OnRevised func(n int)
+	committed chan struct{} // holds a token while there may be something to revise
+}
+
+// reviseEvery is how long the reviser rests when it is not woken.
+const reviseEvery = 5 * time.Second
+
+// wake tells the reviser that a batch was committed.
+func (o *Orchestrator) wake() {
+	select {
+	case o.committed <- struct{}{}:
+	default:
+	}
+}
+
+// revise follows the batches: it decides again about investigations whose neighbours changed,
+// in transactions of its own, so that a batch never waits for them.
+func (o *Orchestrator) revise(ctx context.Context) error {
+	for {
+		looked := 1
+		for looked > 0 {
+			err := o.retry(ctx, "state database", nil, func() (err error) {
+				var changed int
+				looked, changed, err = o.Engine.Revise(ctx)
+				if changed > 0 && o.OnRevised != nil {
+					o.OnRevised(changed)
+				}
+				return err
+			})
+			if err != nil {
+				return err
+			}
+		}
+		t := o.Clock.NewTimer(reviseEvery)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return ctx.Err()
+		case <-o.committed:
+			t.Stop()
+		case <-t.C:
+		}
+	}
 }
 
 type evaluated struct {
@@ -43,6 +88,7 @@ func (o *Orchestrator) Run(ctx context.Context) error {
 		return fmt.Errorf("orchestrator: %w", err)
 	}
 	ready := make(chan evaluated)
+	o.committed = make(chan struct{}, 1)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		defer close(ready)
@@ -63,6 +109,7 @@ func (o *Orchestrator) Run(ctx context.Context) error {
 			}
 		}
 	})
+	g.Go(func() error { return ended(ctx, o.revise(ctx)) })
 	g.Go(func() error {
 		for ev := range ready {
 			err := o.retry(ctx, "state database", nil, func() error {
@@ -72,6 +119,7 @@ func (o *Orchestrator) Run(ctx context.Context) error {
 			if err != nil {
 				return ended(ctx, err)
 			}
+			o.wake()
 			if err := consumer.Commit(ctx, ev.batch); err != nil {
 				o.Log.Warn("group offset not committed; the stored one is right", "error", err)
 			}

@@ -25,11 +25,14 @@ type Thresholds struct {
 	BenignBits float64
 	// GroupCap bounds what one group may count, per direction.
 	GroupCap float64
+	// LinkCap bounds what all links together may count; a benign item of LinkDamper bits or more
+	// leaves a quarter of it.
+	LinkCap, LinkDamper float64
 }
 
 // DefaultThresholds are those of DESIGN section 6.
 func DefaultThresholds() Thresholds {
-	return Thresholds{MinBits: 2, Malicious: 0.80, Suspicious: 0.60, Benign: 0.10, BenignBits: 3, GroupCap: 6}
+	return Thresholds{MinBits: 2, Malicious: 0.80, Suspicious: 0.60, Benign: 0.10, BenignBits: 3, GroupCap: 6, LinkCap: 4, LinkDamper: 3.5}
 }
 
 // Prior is the log-odds in bits before any evidence, and where it comes from.
@@ -74,6 +77,7 @@ func Count(items []evidence.Evidence, t Thresholds) {
 		up    bool
 	}
 	ranks, sums := map[key]int{}, map[key]float64{}
+	links, lend := 0.0, linkFactor(items, kinds, t)
 	for i := range items {
 		e := &items[i]
 		e.Counted = 0
@@ -86,10 +90,36 @@ func Count(items []evidence.Evidence, t Thresholds) {
 		}
 		w := math.Abs(e.Weight) * rankFactor(ranks[k])
 		w = min(w, t.GroupCap-sums[k])
+		if IsLink(e) {
+			w = min(w*lend, t.LinkCap-links)
+			links += w
+		}
 		ranks[k]++
 		sums[k] += w
 		e.Counted = math.Copysign(round(w), e.Weight)
 	}
+}
+
+// IsLink reports whether an item was lent by a linked investigation.
+func IsLink(e *evidence.Evidence) bool { return strings.HasPrefix(e.Kind, "link.") }
+
+// linkFactor is what share of their weight links lend: a specific benign explanation leaves a
+// quarter.
+func linkFactor(items []evidence.Evidence, kinds map[string]bool, t Thresholds) float64 {
+	for i := range items {
+		e := &items[i]
+		if e.Weight <= -t.LinkDamper && e.Stance != evidence.Context && !voided(e, kinds) {
+			return 0.25
+		}
+	}
+	return 1
+}
+
+// Own is what items weigh together by themselves, after grouping: the measure of an anchor.
+// It sets Counted.
+func Own(items []evidence.Evidence, t Thresholds) float64 {
+	Count(items, t)
+	return round(sum(items).total)
 }
 
 // round keeps weights at a millionth of a bit, the resolution in which they are recorded, so
@@ -99,7 +129,8 @@ func round(w float64) float64 { return math.Round(w*1e6) / 1e6 }
 func kindsFor(items []evidence.Evidence) map[string]bool {
 	kinds := map[string]bool{}
 	for i := range items {
-		if items[i].Weight > 0 && items[i].Stance == evidence.For {
+		// What links lend is no observation of this activity: it voids no explanation of it.
+		if items[i].Weight > 0 && items[i].Stance == evidence.For && !IsLink(&items[i]) {
 			kinds[items[i].Kind] = true
 		}
 	}

@@ -88,6 +88,7 @@ type Investigation struct {
 	Techniques     []investigate.Technique `json:"techniques"`
 	Unknowns       []string                `json:"unknowns"`
 	Alternative    string                  `json:"alternative,omitempty"`
+	Counterfactual string                  `json:"counterfactual,omitempty"`
 	Actions        []respond.Action        `json:"actions"`
 	NeedsApproval  bool                    `json:"requires_human_approval"`
 	PlanHash       string                  `json:"plan_hash,omitempty"`
@@ -160,7 +161,7 @@ func OfInvestigation(inv *investigate.Investigation) Investigation {
 	out := Investigation{
 		ID: inv.ID, State: inv.State, WaitReason: inv.WaitReason, WaitWhy: inv.WaitWhy, Classification: v.Classification, Reason: v.Reason,
 		Revision: v.Revision, Prior: v.Prior, PriorSource: v.PriorSource, Confidence: v.Confidence, Probability: v.Probability,
-		Severity: v.Severity, By: v.By, Evidence: []Evidence{}, Techniques: inv.Techniques, Unknowns: v.Unknowns, Alternative: v.Alternative,
+		Severity: v.Severity, By: v.By, Evidence: []Evidence{}, Techniques: inv.Techniques, Unknowns: v.Unknowns, Alternative: v.Alternative, Counterfactual: v.Counterfactual,
 		Actions: inv.Actions, RiskState: inv.RiskState, Degradation: inv.Degradation, Alerts: inv.Alerts,
 		FirstSeen: inv.FirstSeen, LastSeen: inv.LastSeen,
 	}

@@ -1,0 +1,1 @@
+CREATE TABLE fp_reserved (x INTEGER);

@@ -1,0 +1,383 @@
+package orchestrate
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aluskort/aluskort/internal/engine/store"
+	"github.com/aluskort/aluskort/internal/evidence"
+	"github.com/aluskort/aluskort/internal/investigate"
+	"github.com/aluskort/aluskort/internal/reason"
+)
+
+// linkHash is the key under which a link key is stored.
+func linkHash(tenant string, k *investigate.LinkKey) identity {
+	h := sha256.New()
+	var n [4]byte
+	for _, s := range [...]string{tenant, string(k.Kind), k.Value} {
+		binary.BigEndian.PutUint32(n[:], uint32(len(s)))
+		h.Write(n[:])
+		h.Write([]byte(s))
+	}
+	return identity(h.Sum(nil)[:16])
+}
+
+const (
+	insertLink = `INSERT INTO link (key, investigation, first_seen, last_seen)`
+	upsertLink = `ON CONFLICT (key, investigation) DO UPDATE SET
+	first_seen = MIN(link.first_seen, excluded.first_seen), last_seen = MAX(link.last_seen, excluded.last_seen)`
+	markDirty = `UPDATE investigation SET dirty_at = $1 WHERE first_alert IN (`
+)
+
+// neighbourQuery asks for the investigations of linksAtOnce keys at once, at most one more of
+// each than a key that is not common has.
+var neighbourQuery = func() string {
+	var b strings.Builder
+	for i := range linksAtOnce {
+		if i > 0 {
+			b.WriteString(" UNION ALL ")
+		}
+		fmt.Fprintf(&b, "SELECT * FROM (SELECT %d, l.first_seen, l.last_seen, i.id, i.own_bits, l.investigation FROM link l JOIN investigation i ON i.first_alert = l.investigation WHERE l.key = $%d LIMIT %d)",
+			i, i+1, investigate.MaxNeighbours+1)
+	}
+	return b.String()
+}()
+
+const linksAtOnce = 32
+
+// shared is one key of the batch with everyone who has it.
+type shared struct {
+	tenant string
+	key    investigate.LinkKey
+	hash   identity
+	found  []found
+	local  []local
+}
+
+// local is an investigation of this transaction that has the key.
+type local struct {
+	r   *row
+	key *investigate.LinkKey
+}
+
+type found struct {
+	first, last time.Time
+	id          string
+	ownBits     float64
+	seq         int64
+}
+
+// linker finds out, within one transaction, who lends what to the touched investigations.
+type linker struct {
+	w    *writer
+	keys map[identity]*shared
+	list []*shared
+	of   map[string][]*shared // by investigation id
+	// titles of anchors that are not part of the transaction
+	titles map[string]string
+}
+
+func (w *writer) newLinker() *linker {
+	return &linker{w: w, keys: map[identity]*shared{}, of: map[string][]*shared{}}
+}
+
+// add registers the keys of an investigation.
+func (l *linker) add(r *row) {
+	for i := range r.inv.Links {
+		k := &r.inv.Links[i]
+		h := linkHash(r.inv.TenantID, k)
+		s := l.keys[h]
+		if s == nil {
+			s = &shared{tenant: r.inv.TenantID, key: *k, hash: h}
+			l.keys[h] = s
+			l.list = append(l.list, s)
+		}
+		s.local = append(s.local, local{r, k})
+		l.of[r.inv.ID] = append(l.of[r.inv.ID], s)
+	}
+}
+
+// write stores the keys of the investigations, in order of the keys, which is that of the tree.
+func (l *linker) write(rows []*row) error {
+	type entry struct {
+		hash identity
+		seq  int64
+		key  *investigate.LinkKey
+	}
+	var list []entry
+	for _, r := range rows {
+		for i := range r.inv.Links {
+			list = append(list, entry{linkHash(r.inv.TenantID, &r.inv.Links[i]), r.first, &r.inv.Links[i]})
+		}
+	}
+	slices.SortFunc(list, func(a, b entry) int { return slices.Compare(a.hash[:], b.hash[:]) })
+	err := store.BulkInsert(l.w.tx, insertLink, 4, len(list), func(i, c int) any {
+		switch c {
+		case 0:
+			return list[i].hash[:]
+		case 1:
+			return list[i].seq
+		case 2:
+			return list[i].key.First.UnixMicro()
+		default:
+			return list[i].key.Last.UnixMicro()
+		}
+	}, upsertLink)
+	if err != nil {
+		return fmt.Errorf("store link keys: %w", err)
+	}
+	return nil
+}
+
+// read looks up who else has the registered keys.
+func (l *linker) read() error {
+	args := make([]any, linksAtOnce)
+	for part := range slices.Chunk(l.list, linksAtOnce) {
+		for i := range args {
+			args[i] = part[min(i, len(part)-1)].hash[:]
+		}
+		err := query1(l.w.tx, neighbourQuery, args, func(rows store.Rows) error {
+			var (
+				i           int
+				first, last int64
+				bits        int64
+				f           found
+			)
+			if err := rows.Scan(&i, &first, &last, &f.id, &bits, &f.seq); err != nil {
+				return err
+			}
+			if i >= len(part) {
+				return nil // a repeat of the last key
+			}
+			f.first, f.last, f.ownBits = time.UnixMicro(first).UTC(), time.UnixMicro(last).UTC(), float64(bits)/1e6
+			part[i].found = append(part[i].found, f)
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("look up linked investigations: %w", err)
+		}
+	}
+	return l.readTitles()
+}
+
+// readTitles loads what the anchors are called, so that a person reads a name and not an id.
+func (l *linker) readTitles() error {
+	var ids []string
+	for _, s := range l.list {
+		if len(s.found) > investigate.MaxNeighbours {
+			continue
+		}
+		for _, f := range s.found {
+			if f.ownBits >= investigate.AnchorBits && l.w.rows[f.id] == nil {
+				ids = append(ids, f.id)
+			}
+		}
+	}
+	slices.Sort(ids)
+	rows, err := l.w.e.loadRows(l.w.tx, slices.Compact(ids))
+	if err != nil {
+		return err
+	}
+	l.titles = make(map[string]string, len(rows))
+	for id, r := range rows {
+		l.titles[id] = r.inv.Title
+	}
+	return nil
+}
+
+func (l *linker) title(id string) string {
+	if r := l.w.rows[id]; r != nil {
+		return r.inv.Title
+	}
+	return l.titles[id]
+}
+
+// neighbours lists who shares keys with an investigation. Those of this transaction are taken
+// from memory: the store does not have them yet.
+func (l *linker) neighbours(inv *investigate.Investigation) []investigate.Neighbour {
+	var out []investigate.Neighbour
+	for _, s := range l.of[inv.ID] {
+		members := l.members(s)
+		if len(members) > investigate.MaxNeighbours {
+			continue
+		}
+		for _, n := range members {
+			if n.ID != inv.ID {
+				out = append(out, n)
+			}
+		}
+	}
+	return out
+}
+
+// members joins what the store has of a key with what this transaction changes.
+func (l *linker) members(s *shared) []investigate.Neighbour {
+	var out []investigate.Neighbour
+	for _, f := range s.found {
+		if l.of[f.id] == nil {
+			out = append(out, investigate.Neighbour{ID: f.id, Title: l.title(f.id), OwnBits: f.ownBits, Kind: s.key.Kind, Value: s.key.Value, First: f.first, Last: f.last})
+		}
+	}
+	for _, m := range s.local {
+		inv := m.r.inv
+		out = append(out, investigate.Neighbour{ID: inv.ID, Title: inv.Title, OwnBits: inv.OwnBits, Kind: m.key.Kind, Value: m.key.Value, First: m.key.First, Last: m.key.Last})
+	}
+	return out
+}
+
+// spread marks those outside the transaction whose verdict may change: neighbours of an
+// investigation that became or ceased to be an anchor, or that is one and has new keys, and
+// everyone on a key that just became common.
+func (l *linker) spread(before map[string]float64) error {
+	marked := map[int64]bool{}
+	for _, s := range l.list {
+		members := l.members(s)
+		changed := len(members) == investigate.MaxNeighbours+1
+		for _, n := range members {
+			old, known := before[n.ID]
+			if !known {
+				continue
+			}
+			was, is := old >= investigate.AnchorBits, n.OwnBits >= investigate.AnchorBits
+			changed = changed || was != is || is && old != n.OwnBits
+		}
+		if !changed {
+			continue
+		}
+		for _, f := range s.found {
+			if l.of[f.id] == nil {
+				marked[f.seq] = true
+			}
+		}
+	}
+	if len(marked) == 0 {
+		return nil
+	}
+	seqs := make([]int64, 0, len(marked))
+	for q := range marked {
+		seqs = append(seqs, q)
+	}
+	slices.Sort(seqs)
+	return l.w.markDirty(seqs)
+}
+
+var markDirtyQuery = inList(markDirty, 2)
+
+func (w *writer) markDirty(seqs []int64) error {
+	args := make([]any, 1+inSize)
+	args[0] = w.now.UnixMicro()
+	for part := range slices.Chunk(seqs, inSize) {
+		for i := range inSize {
+			args[1+i] = part[min(i, len(part)-1)]
+		}
+		if _, err := w.tx.Exec(markDirtyQuery, args...); err != nil {
+			return fmt.Errorf("mark linked investigations: %w", err)
+		}
+	}
+	return nil
+}
+
+// weigh sets the own weight of an investigation; its evidence holds no link items then.
+func (e *Engine) weigh(inv *investigate.Investigation) {
+	inv.OwnBits = reason.Own(inv.Evidence, e.cfg.Thresholds)
+}
+
+// withLinks replaces the link evidence of an investigation.
+func withLinks(inv *investigate.Investigation, lent []evidence.Evidence) {
+	inv.Evidence = append(inv.OwnEvidence(), lent...)
+}
+
+const (
+	selectDirty = `SELECT id FROM investigation WHERE dirty_at IS NOT NULL ORDER BY dirty_at LIMIT $1`
+	countDirty  = `SELECT COUNT(*) FROM investigation WHERE dirty_at IS NOT NULL`
+	clearDirty  = `UPDATE investigation SET dirty_at = NULL WHERE first_alert IN (`
+)
+
+var clearDirtyQuery = inList(clearDirty, 1)
+
+// reviseAtOnce is how many investigations one revising transaction takes.
+const reviseAtOnce = 100
+
+// Revise decides again about investigations whose neighbours changed, and returns how many it
+// looked at and how many verdicts it changed. It recomputes from stored evidence, so it may be
+// repeated; 0 looked at means that nothing is left.
+func (e *Engine) Revise(ctx context.Context) (looked, changed int, err error) {
+	err = e.db.Update(ctx, func(tx store.Tx) error {
+		looked, changed = 0, 0
+		w := &writer{e: e, tx: tx, now: e.cfg.Clock.Now(), dirty: map[string]bool{}}
+		var ids []string
+		err := query1(tx, selectDirty, []any{reviseAtOnce}, func(rows store.Rows) error {
+			var id string
+			err := rows.Scan(&id)
+			ids = append(ids, id)
+			return err
+		})
+		if err != nil || len(ids) == 0 {
+			return err
+		}
+		looked = len(ids)
+		if w.rows, err = e.loadRows(tx, ids); err != nil {
+			return err
+		}
+		changed, err = w.reviseLinked(ids)
+		return err
+	})
+	if err != nil {
+		return 0, 0, fmt.Errorf("revise linked investigations: %w", err)
+	}
+	return looked, changed, nil
+}
+
+func (w *writer) reviseLinked(ids []string) (changed int, err error) {
+	l := w.newLinker()
+	var seqs []int64
+	for _, id := range ids {
+		l.add(w.rows[id])
+		seqs = append(seqs, w.rows[id].first)
+	}
+	if err := l.read(); err != nil {
+		return 0, err
+	}
+	for _, id := range ids {
+		r := w.rows[id]
+		lent := r.inv.LinkEvidence(l.neighbours(r.inv))
+		if w.relinked(r, lent) {
+			changed++
+			w.refreshed = true
+		}
+		if w.refreshed {
+			w.touch(id)
+		}
+	}
+	args := make([]any, inSize)
+	for part := range slices.Chunk(seqs, inSize) {
+		for i := range inSize {
+			args[i] = part[min(i, len(part)-1)]
+		}
+		if _, err := w.tx.Exec(clearDirtyQuery, args...); err != nil {
+			return 0, err
+		}
+	}
+	if len(w.touched) == 0 {
+		return 0, nil
+	}
+	if err := w.save(); err != nil {
+		return 0, err
+	}
+	return changed, w.send()
+}
+
+// Dirty tells how many investigations wait to be revised.
+func (e *Engine) Dirty(ctx context.Context) (n int64, err error) {
+	err = e.db.View(ctx, func(tx store.Tx) error { return tx.QueryRow(countDirty).Scan(&n) })
+	return n, err
+}
+
+// bitsOf is how a weight stands in the database.
+func bitsOf(f float64) int64 { return int64(math.Round(f * 1e6)) }
