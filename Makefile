@@ -4,11 +4,11 @@ export CGO_ENABLED ?= 0
 GO        ?= go
 BIN       := bin
 FUZZTIME  ?= 5m
-# How often `make faults` repeats the tests that kill the process.
-FAULTS    ?= 20
-# Tests whose name speaks of crashes, kills, faults or loss; FAULT_ROUNDS is for those that count themselves.
-FAULTRUN  := Crash|Kill|Fault|Lost|TornWrite
-FAULT_ROUNDS ?= 200
+# How many random kills of the whole node, and how often the other crash tests are repeated.
+KILLS     ?= 200
+REPEAT    ?= 20
+# Tests whose names speak of crashes, kills, faults or loss.
+FAULTRUN  := Crash|Kill|Fault|Lost
 BENCHTIME ?= 1s
 LINT      := ./.ci/lint
 
@@ -42,7 +42,8 @@ demo: ## The example alerts, from native JSON to verdicts.
 	$(GO) run ./cmd/aluskort investigate examples/wazuh-alerts.jsonl
 
 faults: ## The tests that kill the process, many times over.
-	ALUSKORT_FAULT_ROUNDS=$(FAULT_ROUNDS) $(GO) test -count $(FAULTS) -timeout 4h -run '$(FAULTRUN)' ./...
+	ALUSKORT_CRASH_RUNS=$(KILLS) $(GO) test -count 1 -timeout 2h -v -run '$(FAULTRUN)' ./internal/app/...
+	$(GO) test -count $(REPEAT) -timeout 2h -run '$(FAULTRUN)' ./internal/audit/... ./internal/auditlog/... ./internal/engine/...
 
 ci: ## What continuous integration runs.
 	./.ci/run

@@ -6,5 +6,5 @@ import "embed"
 
 // FS holds the rule files.
 //
-//go:embed README.md malicious/*.yml
+//go:embed README.md malicious/*.yml benign/*.yml
 var FS embed.FS

@@ -90,7 +90,12 @@ func (t *textReport) verdict(b *strings.Builder, r *result.Result) {
 			fmt.Fprintf(b, "      unknown: and %d more\n", len(inv.Unknowns)-3)
 			break
 		}
-		fmt.Fprintf(b, "      unknown: %s\n", inert(u, 160))
+		if !strings.HasPrefix(u, "blind: ") { // stands once in the summary
+			fmt.Fprintf(b, "      unknown: %s\n", inert(u, 160))
+		}
+	}
+	if inv.Counterfactual != "" {
+		fmt.Fprintf(b, "      %s\n", inv.Counterfactual)
 	}
 	b.WriteByte('\n')
 }
@@ -120,9 +125,13 @@ func entityLine(list []result.Entity) string {
 		e := &list[i]
 		switch e.Type {
 		case alert.Host, alert.Account, alert.IP:
-			if e.Confidence == 1 && len(parts) < 5 {
-				parts = append(parts, string(e.Type)+" "+inert(e.Value, 60))
+			name, _, _ := strings.Cut(e.Value, ".")
+			if e.Confidence < 1 || len(parts) == 5 || e.Type == alert.Host && slices.ContainsFunc(parts, func(p string) bool {
+				return strings.EqualFold(p, "host "+name) // the full name of a host that stands there already
+			}) {
+				continue
 			}
+			parts = append(parts, string(e.Type)+" "+inert(e.Value, 60))
 		}
 	}
 	if len(parts) == 0 {
@@ -192,12 +201,13 @@ type summary struct {
 	milliseconds                      []float64
 	techniques                        map[string]bool
 	indicators                        map[string]bool
+	blind                             map[string]int
 }
 
 func newSummary() *summary {
 	return &summary{
 		classes: map[evidence.Classification]int{}, waits: map[investigate.WaitReason]int{},
-		techniques: map[string]bool{}, indicators: map[string]bool{},
+		techniques: map[string]bool{}, indicators: map[string]bool{}, blind: map[string]int{},
 	}
 }
 
@@ -229,6 +239,11 @@ func (s *summary) add(l *result.Line) {
 	}
 	for _, t := range inv.Techniques {
 		s.techniques[t.ID] = true
+	}
+	for _, u := range inv.Unknowns {
+		if what, ok := strings.CutPrefix(u, "blind: "); ok {
+			s.blind[what]++
+		}
 	}
 	for _, a := range inv.Actions {
 		if a.NeedsApproval {
@@ -272,8 +287,14 @@ func (s *summary) write(w io.Writer, took time.Duration, rep *audit.Report) erro
 			float64(took.Microseconds())/1000/float64(s.alerts), median(s.milliseconds))
 	}
 	row("indicators, techniques", "%d, %d", len(s.indicators), len(s.techniques))
+	for _, what := range slices.Sorted(maps.Keys(s.blind)) {
+		row("blind", "%s (%d investigations)", what, s.blind[what])
+	}
 	verified := "chain verified"
-	if !rep.OK() {
+	switch {
+	case rep.Records == 0:
+		verified = "nothing to verify"
+	case !rep.OK():
 		verified = fmt.Sprintf("CHAIN BROKEN at record %d", rep.FirstBad)
 	}
 	_, err := fmt.Fprintf(w, "  %-24s %d, %s\n", "audit records", rep.Records, verified)

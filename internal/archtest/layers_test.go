@@ -17,8 +17,10 @@ var layers = [][]string{
 	// Parts that do one thing each.
 	{"internal/ingest", "internal/sigma", "internal/respond", "internal/llm", "internal/auth"},
 	{"internal/parse", "internal/gateway", "internal/knowledge", "internal/asset", "internal/ctem", "internal/atlas",
-		"internal/fp", "internal/correlate", "internal/auditlog", "internal/investigate"},
+		"internal/fp", "internal/correlate", "internal/auditlog"},
+	// The arithmetic of evidence, and the rules of an investigation that use it.
 	{"internal/reason"},
+	{"internal/investigate"},
 	// Services that join parts.
 	{"internal/orchestrate", "internal/batch"},
 	{"internal/pipeline", "internal/result"},
@@ -87,6 +89,8 @@ func TestLayersCanFail(t *testing.T) {
 		{"internal/engine/store", "internal/auditlog", false},
 		{"internal/parse", "internal/knowledge/intel", false},
 		{"internal/orchestrate", "internal/app", false},
+		{"internal/investigate", "internal/reason", true},
+		{"internal/reason", "internal/investigate", false},
 		{"internal/app", "internal/attic", false},
 		{"internal/attic", "internal/alert", false},
 	} {

@@ -27,7 +27,7 @@ func (a *Auditor) Run(ctx context.Context) error {
 		Batch: bus.BatchLimits{Records: 256, Bytes: 4 << 20, Linger: 20 * time.Millisecond},
 	})
 	if err != nil {
-		return fmt.Errorf("audit-service: %w", err)
+		return ended(ctx, fmt.Errorf("consume: %w", err))
 	}
 	return errors.Join(ended(ctx, a.loop(ctx, consumer)), consumer.Close())
 }

@@ -85,7 +85,7 @@ func (o *Orchestrator) Run(ctx context.Context) error {
 		},
 	})
 	if err != nil {
-		return fmt.Errorf("orchestrator: %w", err)
+		return ended(ctx, fmt.Errorf("consume: %w", err))
 	}
 	ready := make(chan evaluated)
 	o.committed = make(chan struct{}, 1)

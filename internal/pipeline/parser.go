@@ -40,7 +40,7 @@ type parsed struct {
 func (p *Parser) Run(ctx context.Context) error {
 	consumer, err := p.Bus.Consume(ctx, bus.ConsumerConfig{Group: bus.GroupEntityParser, Topics: []string{bus.AlertsRaw}})
 	if err != nil {
-		return fmt.Errorf("entity-parser: %w", err)
+		return ended(ctx, fmt.Errorf("consume: %w", err))
 	}
 	ready := make(chan *parsed)
 	g, ctx := errgroup.WithContext(ctx)

@@ -90,7 +90,7 @@ func (p *Planner) Plan(id string, v *evidence.Verdict, entities []alert.Entity, 
 				continue
 			}
 			a := r.on(e.Type, e.Value)
-			if !slices.ContainsFunc(out, func(b Action) bool { return a.Action == b.Action && a.Target == b.Target }) {
+			if !slices.ContainsFunc(out, func(b Action) bool { return a.Action == b.Action && sameTarget(e.Type, a.Target, b.Target) }) {
 				out = append(out, a)
 				n++
 			}
@@ -133,11 +133,20 @@ func (r *rule) fits(e *alert.Entity) bool {
 	}
 	switch e.Type {
 	case alert.IP:
-		return public(e.Value)
+		return public(e.Value) && e.Role != alert.RoleDevice
 	case alert.Account:
 		return !builtin(e.Value)
 	}
 	return true
+}
+
+// sameTarget reports whether two targets are one: a host goes by its short and its full name.
+func sameTarget(t alert.EntityType, a, b string) bool {
+	if t == alert.Host {
+		a, _, _ = strings.Cut(a, ".")
+		b, _, _ = strings.Cut(b, ".")
+	}
+	return strings.EqualFold(a, b)
 }
 
 func public(s string) bool {

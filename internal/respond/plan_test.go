@@ -29,6 +29,8 @@ func TestPlan(t *testing.T) {
 	}
 	entities := []alert.Entity{
 		{Type: alert.Host, Value: "ws-07", Role: alert.RoleDevice, Confidence: 1},
+		{Type: alert.Host, Value: "ws-07.example.com", Confidence: 1},
+		{Type: alert.IP, Value: "203.0.113.77", Role: alert.RoleDevice, Confidence: 1},
 		{Type: alert.Account, Value: `EXAMPLE\ada`, Role: alert.RoleSubject, Confidence: 1},
 		{Type: alert.Account, Value: `NT AUTHORITY\SYSTEM`, Role: alert.RoleSubject, Confidence: 1},
 		{Type: alert.Account, Value: `EXAMPLE\WS-07$`, Role: alert.RoleSubject, Confidence: 1},

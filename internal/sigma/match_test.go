@@ -169,10 +169,10 @@ func TestStatement(t *testing.T) {
 	s := Compile([]*Rule{r}, o)
 	ev := event(t, `{"A":1,"u":{"name":"jo\n\u202eX`+strings.Repeat("y", 500)+`"}}`)
 	want := "jo  X" + strings.Repeat("y", maxStatementValue-5) + "… ran 1 on (unknown)"
-	if got := s.Statement(r, ev); got != want {
+	if got := s.Statement(r, ev, nil); got != want {
 		t.Errorf("got %q", got)
 	}
-	if got := s.Statement(&Rule{Title: "x"}, ev); got != "x" {
+	if got := s.Statement(&Rule{Title: "x"}, ev, nil); got != "x" {
 		t.Errorf("without a statement: %q", got)
 	}
 }

@@ -176,7 +176,7 @@ const maxRefs = 8
 func (s *Source) item(r *sigma.Rule, ev *sigma.Event, hits sigma.Hits) evidence.Evidence {
 	bits := r.Bits(hits)
 	e := evidence.Evidence{
-		ID: "rule:" + r.ID, Kind: r.Kind, Stance: evidence.For, Statement: s.set.Statement(r, ev), Weight: bits,
+		ID: "rule:" + r.ID, Kind: r.Kind, Stance: evidence.For, Statement: s.set.Statement(r, ev, hits), Weight: bits,
 		Source: r.Title, Techniques: r.Techniques, Trust: evidence.TrustAttacker, Voids: r.Voids, Expected: r.Expected,
 		Group: r.Group,
 	}
