@@ -51,6 +51,8 @@ type Investigation struct {
 	WaitWhy     []string    `json:"wait_why,omitempty"`
 	Degradation Degradation `json:"degradation_level"`
 	Overdue     bool        `json:"overdue,omitempty"`
+	// Escalated says that an unanswered approval went to the next person already.
+	Escalated bool `json:"escalated,omitempty"`
 
 	// SourceSeverity is the highest severity that an alert of the fold came with.
 	SourceSeverity alert.Severity      `json:"source_severity"`

@@ -241,6 +241,7 @@ func (w *writer) run(ev *Evaluated) error {
 		return err
 	}
 	groups := w.group(fresh)
+	w.recount(ev.items)
 	if err := w.insertAlerts(fresh); err != nil {
 		return err
 	}
@@ -322,15 +323,20 @@ func (w *writer) load(items []*item) error {
 		return err
 	}
 	w.rows = rows
+	return nil
+}
+
+// recount counts alerts that came again, also those whose first is in this very batch.
+func (w *writer) recount(items []*item) {
 	for _, it := range items {
-		if it.redelivered {
-			if r := rows[it.known]; r != nil {
-				r.inv.Redelivered++
-				w.touch(it.known)
-			}
+		if !it.redelivered {
+			continue
+		}
+		if r := w.rows[it.known]; r != nil {
+			r.inv.Redelivered++
+			w.touch(it.known)
 		}
 	}
-	return nil
 }
 
 func (w *writer) touch(id string) {

@@ -201,6 +201,21 @@ func (j *journal) approvalRequested(now time.Time, inv *investigate.Investigatio
 	})
 }
 
+// timer records what a deadline did.
+func (j *journal) timer(now time.Time, inv *investigate.Investigation, t audit.Type) {
+	j.add(now, inv, t, func(ev *audit.Event) {
+		ev.Severity, ev.ActorType, ev.ActorID = audit.SeverityWarning, audit.ActorScheduler, "sweeper"
+		ev.Decision = j.fragment(func(o *audit.Object) { o.Str("plan_hash", planHash(inv)) })
+		ev.Outcome = j.fragment(func(o *audit.Object) {
+			deadline := int64(0)
+			if !inv.WakeAt.IsZero() {
+				deadline = inv.WakeAt.UnixMicro()
+			}
+			o.Int("deadline", deadline)
+		})
+	})
+}
+
 // result is the message on incidents.enriched.
 type result struct {
 	Investigation  string                  `json:"investigation_id"`

@@ -173,7 +173,7 @@ func (w *writer) settle(inv *investigate.Investigation) (investigate.State, []st
 		if d.Escalate > 0 {
 			wake = d.Escalate
 		}
-		inv.WakeAt = w.now.Add(wake)
+		inv.WakeAt, inv.Escalated = w.now.Add(wake), false
 	case wait != investigate.WaitApproval:
 		inv.WakeAt = zeroTime
 	}

@@ -41,7 +41,7 @@ func (o *Orchestrator) wake() {
 }
 
 // revise follows the batches: it decides again about investigations whose neighbours changed,
-// in transactions of its own, so that a batch never waits for them.
+// and carries out timers, in transactions of its own, so that a batch never waits for them.
 func (o *Orchestrator) revise(ctx context.Context) error {
 	for {
 		looked := 1
@@ -58,6 +58,9 @@ func (o *Orchestrator) revise(ctx context.Context) error {
 				return err
 			}
 		}
+		if err := o.sweep(ctx); err != nil {
+			return err
+		}
 		t := o.Clock.NewTimer(reviseEvery)
 		select {
 		case <-ctx.Done():
@@ -68,6 +71,20 @@ func (o *Orchestrator) revise(ctx context.Context) error {
 		case <-t.C:
 		}
 	}
+}
+
+// sweep carries out timers that are due.
+func (o *Orchestrator) sweep(ctx context.Context) error {
+	for due := 1; due > 0; {
+		err := o.retry(ctx, "state database", nil, func() (err error) {
+			due, err = o.Engine.Sweep(ctx)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 type evaluated struct {

@@ -3,9 +3,10 @@ package sigma
 // DecodedCommand is the virtual field that holds decoded PowerShell commands.
 const DecodedCommand = "DecodedCommand"
 
-// commandFields hold commands: what is decoded out of them becomes DecodedCommand.
+// commandFields hold commands: what is decoded out of them becomes DecodedCommand. The parent's
+// command line is not among them: what the parent decoded is evidence about the parent.
 var commandFields = []string{
-	"CommandLine", "ParentCommandLine", "ProcessCommandLine", "ScriptBlockText", "Payload",
+	"CommandLine", "ProcessCommandLine", "ScriptBlockText", "Payload",
 	"HostApplication", "ContextInfo", "ImagePath", "ServiceFileName", "Details", "TaskContent",
 	"Command", "Data",
 }
