@@ -64,8 +64,8 @@ func TestEveryRuleIsWorthReading(t *testing.T) {
 		if r.Expected && r.RequiresOrg == "" && !strings.Contains(r.File, "exercises") {
 			at("claims expected activity without asking the organisation's context")
 		}
-		if r.Count != nil {
-			at("uses count, which is not evaluated")
+		if c := r.Count; c != nil && (c.AtLeast < 2 || c.Window == 0 || len(c.Key) == 0) {
+			at("counts without key, window or number")
 		}
 	}
 }

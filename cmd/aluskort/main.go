@@ -35,6 +35,7 @@ type cli struct {
 
 	Investigate investigateCmd `cmd:"" help:"Investigate alerts from files in their native format and print the verdicts."`
 	Bench       benchCmd       `cmd:"" help:"Measure the product on this machine."`
+	Eval        evalCmd        `cmd:"" help:"Measure verdicts and techniques against labelled data."`
 	Audit       auditCmd       `cmd:"" help:"Verify and export the audit trail."`
 	Topics      topicsCmd      `cmd:"" help:"Create and list the topics of the bus."`
 	DLQ         dlqCmd         `cmd:"" name:"dlq" help:"List and replay dead letters."`

@@ -31,7 +31,7 @@ type coalescer struct {
 type offering struct {
 	alerts []alert.Alert
 	bytes  int
-	done   chan error // nil error: acknowledged; errLead: it is your turn to call
+	done   chan error // nil: acknowledged; errLead: it is your turn to call
 }
 
 var errLead = errors.New("lead")
@@ -40,8 +40,8 @@ func newCoalescer(offer func(context.Context, []alert.Alert) error, timeout time
 	return &coalescer{offer: offer, timeout: timeout}
 }
 
-// Offer returns when the alerts are acknowledged. When ctx ends first, they may or may not
-// arrive.
+// Offer returns when the alerts are acknowledged, or the call that carried them failed. A
+// client that goes away does not end it: its alerts may be on their way with those of others.
 func (c *coalescer) Offer(ctx context.Context, alerts []alert.Alert) error {
 	if len(alerts) == 0 {
 		return nil
@@ -58,51 +58,16 @@ func (c *coalescer) Offer(ctx context.Context, alerts []alert.Alert) error {
 	if lead {
 		c.lead(ctx)
 	}
-	select {
-	case err := <-o.done:
-		if !errors.Is(err, errLead) {
-			return err
-		}
+	err := <-o.done
+	if errors.Is(err, errLead) {
 		c.lead(ctx)
-		return <-o.done
-	case <-ctx.Done():
-		// Somebody else carries these alerts, or this one was asked to lead meanwhile and must.
-		select {
-		case err := <-o.done:
-			if errors.Is(err, errLead) {
-				c.lead(ctx)
-				return <-o.done
-			}
-			return err
-		default:
-		}
-		if c.leave(o) {
-			return context.Cause(ctx)
-		}
-		err := <-o.done
-		if errors.Is(err, errLead) {
-			c.lead(ctx)
-			err = <-o.done
-		}
-		return err
+		err = <-o.done
 	}
+	return err
 }
 
-// leave takes an offering back that nobody has begun to carry.
-func (c *coalescer) leave(o *offering) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for i, w := range c.waiting {
-		if w == o && i > 0 { // the first of the queue is about to lead
-			c.waiting = append(c.waiting[:i], c.waiting[i+1:]...)
-			return true
-		}
-	}
-	return false
-}
-
-// lead makes one call for those that wait, the caller's own among them, and hands over. It is
-// not cut short when the caller's client goes away: others depend on it.
+// lead makes one call for those that wait, the caller's own among them, and hands over. The
+// caller's offering is always the first of the queue.
 func (c *coalescer) lead(ctx context.Context) {
 	group := c.take()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.timeout)

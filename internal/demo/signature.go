@@ -109,3 +109,5 @@ func (s *signature) tactics() []string {
 	}
 	return out
 }
+
+func upper(s string) string { return strings.ToUpper(s) }

@@ -25,7 +25,8 @@ var (
 
 // Neutralise replaces the words of test kits, and ATT&CK ids in names and commands, by words of
 // like length. What the source itself states as the technique (rule.mitre and its like) stays:
-// it is the source's opinion and not the mark of a kit. So do the test verbs of PowerShell.
+// it is the source's opinion and not the mark of a kit. So do names that systems fix: the verb
+// of Test-Path and its like, the file with which PowerShell probes the policy for scripts.
 func Neutralise(raw []byte) ([]byte, error) {
 	return rewrite(raw, func(l leaf) string {
 		if l.number || stated(l.path) {
@@ -112,8 +113,7 @@ func neutralWords(s string) string {
 			end++
 		}
 		word := s[i:end]
-		verb := word == "Test" && end+1 < len(s) && s[end] == '-' && isUpper(s[end+1]) // Test-Path and its like
-		if to, ok := plainWords[strings.ToLower(word)]; ok && !verb {
+		if to, ok := plainWords[strings.ToLower(word)]; ok && !fixedName(s, i, end) {
 			b.WriteString(s[done:i])
 			b.WriteString(recase(to, word))
 			done = end
@@ -124,6 +124,15 @@ func neutralWords(s string) string {
 		return s
 	}
 	return b.String() + s[done:]
+}
+
+// fixedName reports whether the word at s[i:end] is part of a name that a system fixes.
+func fixedName(s string, i, end int) bool {
+	if strings.EqualFold(s[i:end], "test") {
+		verb := end+1 < len(s) && s[end] == '-' && isUpper(s[end+1]) && isUpper(s[i])
+		return verb || strings.HasSuffix(s[:i], "PSScriptPolicy")
+	}
+	return false
 }
 
 func letter(c byte) bool  { return c >= 'a' && c <= 'z' || isUpper(c) }

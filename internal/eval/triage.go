@@ -167,6 +167,7 @@ func (t *triage) controls(plain *Figures) (map[string]*Control, error) {
 	return out, nil
 }
 
+// points is a minus b in percentage points, to two digits.
 func points(a, b Rate) float64 { return math.Round((a.value()-b.value())*1e4) / 100 }
 
 func (t *triage) renamed(around Span) (*Control, error) {

@@ -114,9 +114,27 @@ type Subject struct {
 	Entities *alert.Entities
 }
 
+// Tally is a match that counts only when it repeats: Item becomes evidence when AtLeast
+// matches, or distinct values, share Key within Window.
+type Tally struct {
+	Item  Evidence `json:"item"`
+	Key   string   `json:"key"`
+	Value string   `json:"value,omitempty"`
+	// WindowSeconds is the length of the window.
+	WindowSeconds int64 `json:"window_seconds"`
+	AtLeast       int   `json:"at_least"`
+	// Distinct says that different values are counted and not matches.
+	Distinct bool `json:"distinct,omitempty"`
+}
+
+// Window is the length of the window.
+func (t *Tally) Window() time.Duration { return time.Duration(t.WindowSeconds) * time.Second }
+
 // Finding is what a source says about one subject.
 type Finding struct {
 	Items []Evidence
+	// Tallies are matches of rules that ask for repetition.
+	Tallies []Tally
 	// Blind says that the source could not look, and why; empty when it could.
 	Blind string
 }

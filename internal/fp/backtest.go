@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -20,7 +21,6 @@ type Sample struct {
 	Alert         *alert.Alert
 	Entities      *alert.Entities
 	AssetClasses  []string
-	Title         string
 	// Severity and Classification are the investigation's.
 	Severity       alert.Severity
 	Classification evidence.Classification
@@ -92,7 +92,7 @@ func Backtest(ctx context.Context, d *Definition, history History, limits Limits
 	b := &backtest{
 		report: Report{Digest: d.Digest(), Tenant: d.Tenant, At: at}, pattern: c, at: at.UnixMicro(),
 		investigations: map[string]bool{}, classes: map[string]bool{}, hidden: map[string]string{},
-		hosts: map[string]bool{}, accounts: map[string]bool{},
+		hiddenOf: map[string]int{}, hosts: map[string]bool{}, accounts: map[string]bool{},
 	}
 	err = history(ctx, d.Tenant, func(s *Sample) bool {
 		b.sample(s)
@@ -113,8 +113,8 @@ type backtest struct {
 
 	investigations map[string]bool
 	classes        map[string]bool   // that have raised a critical alert
-	hidden         map[string]string // class of hidden alerts that are not critical themselves → example
-	hiddenOf       map[string]int
+	hidden         map[string]string // an investigation per class of hidden alerts that are not critical themselves
+	hiddenOf       map[string]int    // how many there are of the class
 	hosts          map[string]bool
 	accounts       map[string]bool
 }
@@ -169,9 +169,6 @@ func (b *backtest) hide(s *Sample, critical bool) {
 		r.Critical++
 		r.Against = example(r.Against, s.Investigation)
 	} else {
-		if b.hiddenOf == nil {
-			b.hiddenOf = map[string]int{}
-		}
 		b.hidden[class(s.Alert)] = s.Investigation
 		b.hiddenOf[class(s.Alert)]++
 	}
@@ -194,7 +191,7 @@ func example(list []string, id string) []string {
 
 func (b *backtest) finish(limits Limits) {
 	r := &b.report
-	for c := range b.classes {
+	for _, c := range slices.Sorted(maps.Keys(b.classes)) {
 		if id, ok := b.hidden[c]; ok {
 			r.Critical += b.hiddenOf[c]
 			r.Against = example(r.Against, id)
@@ -212,7 +209,7 @@ func (b *backtest) finish(limits Limits) {
 			fmt.Sprintf("it would have hidden %d alerts that a person called a true positive", r.Confirmed)})
 	}
 	limit := limits.MaxShare
-	if limit <= 0 || limit > 1 {
+	if !(limit > 0 && limit <= 1) {
 		limit = MaxShare
 	}
 	if r.Share() > limit {

@@ -64,6 +64,7 @@ type Investigation struct {
 	// Quarantined are stated technique ids that no taxonomy knows.
 	Quarantined []string  `json:"quarantined_techniques,omitempty"`
 	Links       []LinkKey `json:"links,omitempty"`
+	Tallies     []Tally   `json:"tallies,omitempty"`
 	// OwnBits is what the evidence of its own alerts weighs together; from AnchorBits on the
 	// investigation lends weight to those it is linked with.
 	OwnBits   float64          `json:"own_bits"`
@@ -108,6 +109,7 @@ type Folded struct {
 	Techniques  []Technique
 	Quarantined []string
 	Links       []alert.Link
+	Tallies     []evidence.Tally
 	Blind       []string
 	Missing     []string
 	Quality     float64
@@ -161,6 +163,7 @@ func (inv *Investigation) Fold(alerts []Folded) Change {
 		inv.Techniques = union(inv.Techniques, f.Techniques, MaxIndicators, func(t *Technique) string { return t.ID },
 			func(a, b *Technique) bool { return a.Confidence > b.Confidence })
 		inv.addLinks(f.Links, f.At)
+		inv.addTallies(f.Tallies, f.At)
 		inv.Quarantined = merge(inv.Quarantined, f.Quarantined)
 		inv.Blind = merge(inv.Blind, f.Blind)
 		inv.Missing = merge(inv.Missing, f.Missing)

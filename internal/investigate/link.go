@@ -8,7 +8,6 @@ import (
 
 	"github.com/aluskort/aluskort/internal/alert"
 	"github.com/aluskort/aluskort/internal/evidence"
-	"github.com/aluskort/aluskort/internal/reason"
 )
 
 // LinkKey is a strong key of an investigation with the time in which its alerts carried it.
@@ -89,7 +88,7 @@ func compareKeys(a, b LinkKey) int {
 func (inv *Investigation) OwnEvidence() []evidence.Evidence {
 	own := make([]evidence.Evidence, 0, len(inv.Evidence)+maxLinkItems)
 	for i := range inv.Evidence {
-		if !reason.IsLink(&inv.Evidence[i]) {
+		if !derived(&inv.Evidence[i]) {
 			own = append(own, inv.Evidence[i])
 		}
 	}

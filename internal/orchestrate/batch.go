@@ -105,6 +105,7 @@ func (e *Engine) evaluate(m *alert.Message, findings [][]evidence.Finding, i int
 			it.folded.Blind = append(it.folded.Blind, e.cfg.Sources[s].Name()+": "+f.Blind)
 		}
 		it.folded.Evidence = append(it.folded.Evidence, f.Items...)
+		it.folded.Tallies = append(it.folded.Tallies, f.Tallies...)
 	}
 	e.addTechniques(&it.folded)
 	return it, nil

@@ -482,3 +482,80 @@ func TestACommonKeyLendsNothing(t *testing.T) {
 		}
 	}
 }
+
+// counting is a source whose every alert is an occurrence of one counted rule, keyed by the
+// alert's title and valued by its id.
+type counting struct{ distinct bool }
+
+func (counting) Name() string { return "counting" }
+func (c counting) Gather(_ context.Context, subjects []evidence.Subject) ([]evidence.Finding, error) {
+	out := make([]evidence.Finding, len(subjects))
+	for i, s := range subjects {
+		out[i].Tallies = []evidence.Tally{{
+			Item: evidence.Evidence{ID: "rule:burst", Kind: "burst", Stance: evidence.For, Weight: 3, Statement: "refused", Refs: []string{"/x"}},
+			Key:  s.Alert.Product, Value: s.Alert.Description, WindowSeconds: 600, AtLeast: 4, Distinct: c.distinct,
+		}}
+	}
+	return out, nil
+}
+
+func TestRepetitionIsEvidence(t *testing.T) {
+	ctx := context.Background()
+	at := func(minute int, key, value string) func(*alert.Message) {
+		return func(m *alert.Message) {
+			m.Alert.Timestamp = start.Add(time.Duration(minute) * time.Minute)
+			m.Alert.Product, m.Alert.Description = key, value
+		}
+	}
+	tests := []struct {
+		name     string
+		distinct bool
+		msgs     []func(*alert.Message)
+		reached  []bool
+	}{
+		{"three are not four", false, []func(*alert.Message){at(0, "k", "a"), at(1, "k", "b"), at(2, "k", "c")}, []bool{false, false, false}},
+		{"four within the window", false, []func(*alert.Message){at(0, "k", ""), at(3, "k", ""), at(6, "k", ""), at(10, "k", "")}, []bool{true, true, true, true}},
+		{"four, spread too far", false, []func(*alert.Message){at(0, "k", ""), at(4, "k", ""), at(8, "k", ""), at(11, "k", "")}, []bool{false, false, false, false}},
+		{"other key", false, []func(*alert.Message){at(0, "k", ""), at(1, "k", ""), at(2, "k", ""), at(3, "z", "")}, []bool{false, false, false, false}},
+		{"the one outside stays out", false, []func(*alert.Message){at(0, "k", ""), at(1, "k", ""), at(2, "k", ""), at(3, "k", ""), at(40, "k", "")}, []bool{true, true, true, true, false}},
+		{"repeats are not distinct", true, []func(*alert.Message){at(0, "k", "a"), at(1, "k", "b"), at(2, "k", "a"), at(3, "k", "c")}, []bool{false, false, false, false}},
+		{"four distinct", true, []func(*alert.Message){at(0, "k", "a"), at(1, "k", "b"), at(2, "k", "c"), at(3, "k", "d")}, []bool{true, true, true, true}},
+	}
+	for _, tt := range tests {
+		for _, batches := range []string{"one batch", "a batch each", "backwards"} {
+			t.Run(tt.name+", "+batches, func(t *testing.T) {
+				b := open(t, counting{tt.distinct})
+				var msgs []*alert.Message
+				for i, change := range tt.msgs {
+					msgs = append(msgs, message(fmt.Sprint(i), fmt.Sprint(i), "", change))
+				}
+				ids := make([]string, len(msgs))
+				for i, m := range msgs {
+					ids[i] = investigate.ID("a", m.Fingerprint, investigate.WindowStart(m.Alert.Timestamp, time.Hour))
+				}
+				switch batches {
+				case "one batch":
+					b.process(msgs...)
+				case "backwards":
+					slices.Reverse(msgs)
+					fallthrough
+				default:
+					for _, m := range msgs {
+						b.process(m)
+					}
+				}
+				for looked := 1; looked > 0; {
+					var err error
+					if looked, _, err = b.Revise(ctx); err != nil {
+						t.Fatal(err)
+					}
+				}
+				for i, want := range tt.reached {
+					if got := len(b.get(ids[i]).Evidence) > 0; got != want {
+						t.Errorf("alert %d: evidence %v, want %v", i, got, want)
+					}
+				}
+			})
+		}
+	}
+}

@@ -40,11 +40,22 @@ func (w *writer) decideAll(groups map[string][]*item) error {
 	if err := l.read(); err != nil {
 		return err
 	}
+	c := w.newCounter()
+	if err := c.write(foldings); err != nil {
+		return err
+	}
+	if err := c.read(rows); err != nil {
+		return err
+	}
 	for _, f := range foldings {
-		withLinks(f.r.inv, f.r.inv.LinkEvidence(l.neighbours(f.r.inv)))
+		inv := f.r.inv
+		withDerived(inv, append(inv.LinkEvidence(l.neighbours(inv)), c.evidence(f.r)...))
 		w.judge(f)
 	}
 	if err := l.write(rows); err != nil {
+		return err
+	}
+	if err := c.spread(); err != nil {
 		return err
 	}
 	return l.spread(before)
@@ -116,7 +127,7 @@ func (w *writer) reopen(r *row, items []*item) {
 func (w *writer) relinked(r *row, lent []evidence.Evidence) bool {
 	inv := r.inv
 	kinds, revision, reopened, had := kindsOf(inv), inv.Verdict.Revision, inv.Reopened, lentIDs(inv)
-	withLinks(inv, lent)
+	withDerived(inv, lent)
 	switch {
 	case investigate.Reopens(inv.State, inv.SourceSeverity, inv.SourceSeverity, newKind(kinds, inv)):
 		w.reopen(r, nil)
@@ -127,11 +138,15 @@ func (w *writer) relinked(r *row, lent []evidence.Evidence) bool {
 	return inv.Verdict.Revision != revision || inv.Reopened != reopened
 }
 
-// lentIDs names what links lend, with the words that people read.
+// lentIDs names what rests on other investigations, with the words that people read.
 func lentIDs(inv *investigate.Investigation) []string {
+	own := map[string]bool{}
+	for _, e := range inv.OwnEvidence() {
+		own[e.ID] = true
+	}
 	var out []string
 	for i := range inv.Evidence {
-		if reason.IsLink(&inv.Evidence[i]) {
+		if !own[inv.Evidence[i].ID] {
 			out = append(out, inv.Evidence[i].ID+inv.Evidence[i].Statement)
 		}
 	}
@@ -214,13 +229,17 @@ func (e *Engine) verdict(inv *investigate.Investigation) (evidence.Verdict, []re
 	severity := inv.SourceSeverity
 	prior := e.cfg.Prior(inv.TenantID, inv.Source, inv.Analytic, severity)
 	alone := ""
-	if own := inv.OwnEvidence(); len(own) < len(inv.Evidence) {
+	if own := withoutLinks(inv.Evidence); len(own) < len(inv.Evidence) {
 		v := reason.Decide(prior, own, severity, nil, e.cfg.Thresholds)
 		alone = fmt.Sprintf("without links: %s at %.0f %%", v.Classification, 100*v.Probability)
 	}
 	v := reason.Decide(prior, inv.Evidence, severity, inv.Unknowns(), e.cfg.Thresholds)
 	v.Counterfactual = alone
 	return v, e.cfg.Planner.Plan(inv.ID, &v, inv.Entities, inv.TechniqueIDs())
+}
+
+func withoutLinks(items []evidence.Evidence) []evidence.Evidence {
+	return slices.DeleteFunc(slices.Clone(items), func(e evidence.Evidence) bool { return reason.IsLink(&e) })
 }
 
 // same reports whether two verdicts say the same on the same grounds.

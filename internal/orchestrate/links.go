@@ -288,8 +288,8 @@ func (e *Engine) weigh(inv *investigate.Investigation) {
 	inv.OwnBits = reason.Own(inv.Evidence, e.cfg.Thresholds)
 }
 
-// withLinks replaces the link evidence of an investigation.
-func withLinks(inv *investigate.Investigation, lent []evidence.Evidence) {
+// withDerived replaces the evidence that rests on other investigations.
+func withDerived(inv *investigate.Investigation, lent []evidence.Evidence) {
 	inv.Evidence = append(inv.OwnEvidence(), lent...)
 }
 
@@ -344,9 +344,13 @@ func (w *writer) reviseLinked(ids []string) (changed int, err error) {
 	if err := l.read(); err != nil {
 		return 0, err
 	}
+	c := w.newCounter()
+	if err := c.read(w.rowsOf(ids)); err != nil {
+		return 0, err
+	}
 	for _, id := range ids {
 		r := w.rows[id]
-		lent := r.inv.LinkEvidence(l.neighbours(r.inv))
+		lent := append(r.inv.LinkEvidence(l.neighbours(r.inv)), c.evidence(r)...)
 		if w.relinked(r, lent) {
 			changed++
 			w.refreshed = true
@@ -371,6 +375,14 @@ func (w *writer) reviseLinked(ids []string) (changed int, err error) {
 		return 0, err
 	}
 	return changed, w.send()
+}
+
+func (w *writer) rowsOf(ids []string) []*row {
+	out := make([]*row, len(ids))
+	for i, id := range ids {
+		out[i] = w.rows[id]
+	}
+	return out
 }
 
 // Dirty tells how many investigations wait to be revised.

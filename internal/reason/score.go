@@ -137,14 +137,21 @@ func kindsFor(items []evidence.Evidence) map[string]bool {
 	return kinds
 }
 
-// voided reports whether a benign item is void because a kind that it does not survive is there.
+// voided reports whether a benign item is void because a kind that it does not survive is
+// there. A kind that ends in "*" stands for a family: "credential.*", or "*" for any.
 func voided(e *evidence.Evidence, kinds map[string]bool) bool {
 	if e.Weight >= 0 {
 		return false
 	}
 	for _, v := range e.Voids {
-		if kinds[v] || v == "*" && len(kinds) > 0 {
+		family, ok := strings.CutSuffix(v, "*")
+		if !ok && kinds[v] {
 			return true
+		}
+		for k := range kinds {
+			if ok && strings.HasPrefix(k, family) {
+				return true
+			}
 		}
 	}
 	return false

@@ -50,6 +50,10 @@ func TestLadder(t *testing.T) {
 		{"authorised, nothing proved", even, []evidence.Evidence{item("b", -5, expected)}, evidence.BenignTruePositive},
 		{"authorisation too weak for what was proved", even, []evidence.Evidence{item("a", 5), item("c", 5), item("b", -3, expected)}, evidence.TruePositive},
 		{"void benign item counts nothing", even, []evidence.Evidence{item("a", 2.5), item("b", -5, voids("k-a"))}, evidence.TruePositive},
+		{"a family voids it", even, []evidence.Evidence{item("a", 2.5), item("b", -5, voids("k-*"))}, evidence.TruePositive},
+		{"any kind voids it", even, []evidence.Evidence{item("a", 2.5), item("b", -5, voids("*"))}, evidence.TruePositive},
+		{"links void nothing", Prior{Bits: -2}, []evidence.Evidence{item("a", 1, func(e *evidence.Evidence) { e.Kind = "link.process" }), item("b", -5, voids("*"))}, evidence.FalsePositive},
+		{"another family does not void it", Prior{Bits: -2}, []evidence.Evidence{item("a", 1), item("b", -5, voids("z.*"))}, evidence.FalsePositive},
 		{"other kinds do not void it", Prior{Bits: -2}, []evidence.Evidence{item("a", 1), item("b", -5, voids("k-z"))}, evidence.FalsePositive},
 	}
 	for _, tt := range tests {

@@ -26,9 +26,9 @@ type Store struct {
 	clock  clock.Clock
 	random io.Reader
 
-	mu    sync.Mutex
-	seen  fs.FileInfo // of the file that list was read from
-	list  []Record
+	mu   sync.Mutex
+	seen fs.FileInfo // of the file that list was read from
+	list []Record
 }
 
 type document struct {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"time"
 
 	"github.com/aluskort/aluskort/internal/alert"
 	"github.com/aluskort/aluskort/internal/evidence"
@@ -76,8 +77,8 @@ func problemOf(e *sigma.RuleError) Problem {
 }
 
 func (s *Source) admit(r *sigma.Rule) error {
-	if r.Count != nil {
-		return errors.New("repetition (aluskort count) is not evaluated by this version; split the rule or leave count out")
+	if r.Count != nil && (r.Count.AtLeast < 2 || r.Count.Window < time.Second || len(r.Count.Key) == 0) {
+		return errors.New("aluskort count needs a key, a window of a second or more and at_least 2 or more")
 	}
 	if r.RequiresOrg == "" {
 		return nil
@@ -136,21 +137,51 @@ func (s *Source) Gather(ctx context.Context, subjects []evidence.Subject) ([]evi
 		return out, ctx.Err()
 	}
 	err := parallel.For(len(subjects), func(i int) error {
-		out[i].Items = s.match(subjects[i].Alert)
+		out[i].Items, out[i].Tallies = s.match(subjects[i].Alert)
 		return ctx.Err()
 	})
 	return out, err
 }
 
-func (s *Source) match(a *alert.Alert) []evidence.Evidence {
-	var items []evidence.Evidence
+func (s *Source) match(a *alert.Alert) (items []evidence.Evidence, tallies []evidence.Tally) {
 	ev := sigma.Event{Fields: a.Fields, Source: a.Source}
 	s.set.Match(&ev, func(r *sigma.Rule, hits sigma.Hits) {
-		if s.holds(r, &ev, a) {
+		switch {
+		case !s.holds(r, &ev, a):
+		case r.Count == nil:
 			items = append(items, s.item(r, &ev, hits))
+		default:
+			if t, ok := s.tally(r, &ev, hits); ok {
+				tallies = append(tallies, t)
+			}
 		}
 	})
-	return items
+	return items, tallies
+}
+
+// tally is a match of a rule that asks for repetition; ok is false when the alert lacks one of
+// the key fields, since then nothing says what it repeats.
+func (s *Source) tally(r *sigma.Rule, ev *sigma.Event, hits sigma.Hits) (t evidence.Tally, ok bool) {
+	keys := make([]string, len(r.Count.Key))
+	for i, f := range r.Count.Key {
+		v := s.set.Values(ev, f)
+		if len(v) == 0 {
+			return t, false
+		}
+		keys[i] = strings.ToLower(v[0])
+	}
+	t = evidence.Tally{
+		Item: s.item(r, ev, hits), Key: strings.Join(keys, "\x00"), WindowSeconds: int64(r.Count.Window / time.Second),
+		AtLeast: r.Count.AtLeast, Distinct: r.Count.Distinct != "",
+	}
+	if t.Distinct {
+		v := s.set.Values(ev, r.Count.Distinct)
+		if len(v) == 0 {
+			return t, false
+		}
+		t.Value = strings.ToLower(v[0])
+	}
+	return t, true
 }
 
 func (s *Source) holds(r *sigma.Rule, ev *sigma.Event, a *alert.Alert) bool {
