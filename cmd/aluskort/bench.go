@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"runtime/pprof"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -26,6 +28,8 @@ type benchPipelineCmd struct {
 	Rate   float64 `help:"Alerts per second, offered at their times; 0 offers them as fast as they are taken."`
 	Seed   uint64  `default:"1" help:"Seed of the generator."`
 	JSON   bool    `name:"json" help:"Print contract/bench.schema.json."`
+
+	Profile string `help:"Write a CPU profile of the run (go tool pprof)." type:"path" placeholder:"FILE"`
 }
 
 // Run measures in a state directory of its own.
@@ -44,6 +48,10 @@ func (c *benchPipelineCmd) Run(e *env, flags *cli) error {
 	}
 	w.appended = func(a auditlog.Appended) { clock.Appended(a.Seq) }
 	var report *bench.Report
+	stop, err := startProfile(c.Profile)
+	if err != nil {
+		return err
+	}
 	opening := time.Now()
 	err = w.run(e, func(ctx context.Context, n *app.Node) error {
 		opened := time.Since(opening)
@@ -64,10 +72,26 @@ func (c *benchPipelineCmd) Run(e *env, flags *cli) error {
 		r.Engines = map[string]string{"bus": "kfake, synced writes", "store": "sqlite", "audit": "sqlite"}
 		return c.finish(ctx, e, n, r)
 	})
-	if err != nil {
+	if err := errors.Join(err, stop()); err != nil {
 		return err
 	}
 	return c.print(e.stdout, report)
+}
+
+// startProfile begins a CPU profile; the returned function ends it. Without a file both do
+// nothing.
+func startProfile(path string) (stop func() error, err error) {
+	if path == "" {
+		return func() error { return nil }, nil
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return func() error { pprof.StopCPUProfile(); return f.Close() }, nil
 }
 
 // finish verifies the chain and counts what was made, outside the measured time.

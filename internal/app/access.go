@@ -13,6 +13,7 @@ import (
 	"github.com/aluskort/aluskort/internal/api"
 	"github.com/aluskort/aluskort/internal/engine/bus"
 	"github.com/aluskort/aluskort/internal/engine/store"
+	"github.com/aluskort/aluskort/internal/ingest"
 	"github.com/aluskort/aluskort/internal/knowledge/intel"
 	"github.com/aluskort/aluskort/internal/knowledge/taxonomy"
 	"github.com/aluskort/aluskort/internal/ops"
@@ -20,7 +21,13 @@ import (
 
 // NewAPI returns the public API of this node. The health registry gets the node's own checks.
 func (n *Node) NewAPI(tokens api.Verifier, health *ops.Health, metrics *ops.Registry) (*api.API, error) {
-	health.Check("services", n.NotReady)
+	health.Check("services", func() []string {
+		names := n.NotReady()
+		for i, name := range names {
+			names[i] = name + " waits for an engine that does not answer"
+		}
+		return names
+	})
 	return api.New(api.Config{
 		Registry: n.Registry, Investigations: n.Engine, Tokens: tokens, Intel: liveIntel{n}, Techniques: techniques{n},
 		Health: health, Metrics: metrics, Clock: n.opts.Clock, Log: n.opts.Log,
@@ -163,7 +170,9 @@ func (t techniques) Import(ctx context.Context, r io.Reader, version string) (ap
 }
 
 // Status implements api.Techniques.
-func (t techniques) Status(ctx context.Context) (api.TaxonomyStatus, error) { return TaxonomyStatus(ctx, t.n.State) }
+func (t techniques) Status(ctx context.Context) (api.TaxonomyStatus, error) {
+	return TaxonomyStatus(ctx, t.n.State)
+}
 
 // TaxonomyStatus says which techniques a state database knows.
 func TaxonomyStatus(ctx context.Context, db store.DB) (api.TaxonomyStatus, error) {
@@ -234,3 +243,6 @@ func (n *Node) Observe(ctx context.Context, r *ops.Registry) {
 		emit(ops.Sample{Value: float64(n.Rules.Used)})
 	})
 }
+
+// Registry returns the registry of every adapter that this build has.
+func Registry() *ingest.Registry { return newRegistry() }

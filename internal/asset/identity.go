@@ -63,7 +63,7 @@ type Resolver struct {
 	users    map[string]int   // users without domain
 	sids     map[int][]string // SIDs of an account
 	shared   *members         // NAT, proxies
-	common   *members         // and scanners
+	scanners *members
 }
 
 // ambiguous marks a short name that several identities share.
@@ -135,6 +135,10 @@ func (r *Resolver) hostAt(ip netip.Addr, at time.Time) int {
 	if addressClass(ip) != "" || r.isShared(ip) {
 		return ambiguous
 	}
+	return r.leaseAt(ip, at)
+}
+
+func (r *Resolver) leaseAt(ip netip.Addr, at time.Time) int {
 	for i := range r.leases[ip] {
 		if l := &r.leases[ip][i]; l.holds(at) {
 			return l.host
@@ -143,7 +147,7 @@ func (r *Resolver) hostAt(ip netip.Addr, at time.Time) int {
 	return ambiguous
 }
 
-func (r *Resolver) isShared(ip netip.Addr) bool { return r.shared != nil && r.shared.hasAddress(ip) }
+func (r *Resolver) isShared(ip netip.Addr) bool { return r.shared.ever(r, ip) }
 
 func lookup(m map[string]int, k string) int {
 	if i, ok := m[k]; ok {

@@ -23,12 +23,16 @@ func (m *members) has(r *Resolver, value string, at time.Time) bool {
 	if m == nil || m.count == 0 {
 		return false
 	}
-	if ip, ok := address(value); ok && addressClass(ip) == "" {
+	i := ambiguous
+	if ip, ok := address(value); !ok {
+		i = r.host(value, at)
+	} else if addressClass(ip) == "" {
 		if m.hasAddress(ip) {
 			return true
 		}
+		// A shared address may be asked for by its role, such as that of a proxy.
+		i = r.leaseAt(ip, at)
 	}
-	i := r.host(value, at)
 	return i >= 0 && m.hosts[i]
 }
 

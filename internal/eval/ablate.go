@@ -166,3 +166,6 @@ func rates(samples []Sample, judged []Judged, verdicts map[string]evidence.Class
 	}
 	return NewRate(escalated[Positive], n[Positive]), NewRate(escalated[Negative], n[Negative])
 }
+
+// NewRescorer returns one with the default thresholds.
+func NewRescorer() *Rescorer { return &Rescorer{Thresholds: reason.DefaultThresholds()} }

@@ -67,9 +67,19 @@ var builtin = words(`system local service network administrator administrators a
 	windows linux unix macos android ubuntu debian centos fedora redhat suricata snort zeek wazuh ossec sysmon splunk elastic sentinel defender
 	microsoft azure aws google cloud firewall sensor agent manager console true false yes no the and for with from name other temp tmp home`)
 
+// platforms are services where everybody keeps things: what they are says more than who they
+// are, and every organisation has them.
+var platforms = words(`github.com githubusercontent.com raw.githubusercontent.com gist.githubusercontent.com gitlab.com bitbucket.org sourceforge.net
+	pastebin.com dropbox.com drive.google.com docs.google.com onedrive.live.com sharepoint.com discord.com cdn.discordapp.com telegram.org t.me slack.com
+	mega.nz transfer.sh anonfiles.com ngrok.io ngrok-free.app trycloudflare.com workers.dev pages.dev web.core.windows.net blob.core.windows.net
+	s3.amazonaws.com storage.googleapis.com archive.org virustotal.com gmail.com outlook.com hotmail.com yahoo.com`)
+
 // keepDomain reports whether a DNS name belongs to no one in particular or to everybody: the
 // services of vendors, which many organisations share, and the example names.
 func keepDomain(warn *parse.WarningLists, name string) bool {
+	if platforms[name] {
+		return true
+	}
 	switch warn.Warn(alert.IndicatorDomain, name) {
 	case parse.ReasonWellKnown, parse.ReasonDocumentation, parse.ReasonPlatform, parse.ReasonResolver:
 		return true

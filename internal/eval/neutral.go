@@ -10,8 +10,8 @@ import (
 // only: "test" stands in "latest" and "lab" in "available".
 var (
 	kitWords = []struct{ word, neutral string }{
-		{"invoke-atomicredteam", "invoke-marblebluepond"}, {"invoke-atomictest", "invoke-marblework"}, {"atomicredteam", "marblebluepond"},
-		{"atomic-red-team", "marble-blue-pond"}, {"atomic_red_team", "marble_blue_pond"}, {"redcanaryco", "bluesparrow"},
+		{"invoke-atomicredteam", "invoke-marbletanpond"}, {"invoke-atomictest", "invoke-marblework"}, {"atomicredteam", "marbletanpond"},
+		{"atomic-red-team", "marble-tan-pond"}, {"atomic_red_team", "marble_tan_pond"}, {"redcanaryco", "bluesparrow"},
 		{"red-canary", "blue-heron"}, {"redcanary", "blueheron"}, {"red canary", "blue heron"}, {"red team", "tan pond"}, {"red-team", "tan-pond"},
 		{"redteam", "tanpond"}, {"atomics", "marbles"}, {"atomic", "marble"},
 	}

@@ -4,8 +4,8 @@ import "testing"
 
 func TestNeutralise(t *testing.T) {
 	for _, c := range []struct{ name, in, want string }{
-		{"kit in a path", `{"p":"C:\\AtomicRedTeam\\atomics\\T1036.003\\bin"}`, `{"p":"C:\\MarbleBluepond\\marbles\\Q4369.336\\bin"}`},
-		{"verb and kit", `{"p":"Invoke-AtomicTest T1059"}`, `{"p":"Invoke-Marblework Q4382"}`},
+		{"kit in a path", `{"p":"C:\\AtomicRedTeam\\atomics\\T1036.003\\bin"}`, `{"p":"C:\\MarbleTanPond\\marbles\\Q4369.336\\bin"}`},
+		{"verb and kit", `{"p":"Invoke-AtomicTest T1059"}`, `{"p":"Invoke-MarbleWork Q4382"}`},
 		{"two words", `{"p":"a Red Team and REDCANARYCO"}`, `{"p":"a Tan Pond and BLUESPARROW"}`},
 		{"whole words only", `{"p":"latest available attested label contest"}`, ``},
 		{"parts of words by capitals", `{"p":"MyTestRun HomeLab test_lab"}`, `{"p":"MyItemRun HomeBay item_bay"}`},

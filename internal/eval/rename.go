@@ -74,7 +74,7 @@ func (r *Renamer) pseudonym(name string, sort Sort) string {
 // domain keeps the public suffix, and the names below which strangers do not register.
 func (r *Renamer) domain(name string) string {
 	own, err := publicsuffix.EffectiveTLDPlusOne(name)
-	if err != nil {
+	if err != nil || platforms[name] || platforms[own] {
 		return name
 	}
 	suffix := own

@@ -275,9 +275,12 @@ func sensorWritten(c PayloadCondition) bool {
 	if slices.ContainsFunc(sensorPaths, ends) {
 		return true
 	}
-	under := func(dir string) bool { return strings.HasPrefix(value[:min(len(value), literalBytes(c.Text))], dir) }
+	fixed := value[:min(len(value), literalBytes(c.Text))]
+	under := func(dir string) bool { return strings.HasPrefix(fixed, dir) }
+	// A value that is open at its end must not reach into a shared folder either.
+	shared := func(dir string) bool { return under(dir) || c.Op != Equals && strings.HasPrefix(dir, fixed) }
 	return slices.ContainsFunc(parentPaths, ends) && slices.ContainsFunc(adminDirs, under) &&
-		!slices.ContainsFunc(sharedDirs, under) && !strings.Contains(value, "..")
+		!slices.ContainsFunc(sharedDirs, shared) && !strings.Contains(value, "..")
 }
 
 func literalBytes(t Text) int {

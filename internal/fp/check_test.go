@@ -57,6 +57,9 @@ func TestCheck(t *testing.T) {
 		{"parent in a shared folder", func(d *Definition) {
 			d.Entities, d.Payload = nil, []PayloadCondition{{"data.win.eventdata.parentImage", Text{Glob, `C:\Windows\Temp\*`}}}
 		}, RefusedAttackerWritable},
+		{"parent in a folder that has a shared one", func(d *Definition) {
+			d.Entities, d.Payload = nil, []PayloadCondition{{"data.win.eventdata.parentImage", Text{Prefix, `C:\Windows\`}}}
+		}, RefusedAttackerWritable},
 		{"parent that climbs out", func(d *Definition) {
 			d.Entities, d.Payload = nil, []PayloadCondition{{"data.win.eventdata.parentImage", Text{Prefix, `C:\Windows\..\Users\`}}}
 		}, RefusedAttackerWritable},

@@ -25,7 +25,7 @@ type Subject struct {
 
 // probe is a subject prepared once for all candidates: texts in lower case, hashes, addresses.
 type probe struct {
-	subject  *Subject
+	subject  Subject
 	at       int64
 	title    []byte
 	analytic []byte
@@ -62,13 +62,13 @@ func (ps *probes) put(p *probe) {
 		return
 	}
 	clear(p.cand)
-	p.subject = nil
+	p.subject = Subject{}
 	ps.pool.Put(p)
 }
 
 // prepare reports whether the subject can match anything at all.
 func (p *probe) prepare(s *Subject, at int64) bool {
-	p.subject, p.at = s, at
+	p.subject, p.at = *s, at
 	p.title, p.analytic, p.text = p.title[:0], p.analytic[:0], p.text[:0]
 	p.ents, p.cand = p.ents[:0], p.cand[:0]
 	if s.Alert == nil || s.Entities == nil || len(s.Alert.Title) > maxSubject || len(s.Alert.Analytic) > maxSubject {

@@ -16,6 +16,7 @@ import (
 	"github.com/aluskort/aluskort/internal/alert"
 	"github.com/aluskort/aluskort/internal/engine/store"
 	"github.com/aluskort/aluskort/internal/investigate"
+	"github.com/aluskort/aluskort/internal/parallel"
 )
 
 // ErrNotFound says that there is no such investigation or alert for this tenant.
@@ -143,12 +144,16 @@ func writeDocs(tx store.Tx, docs []document) (int64, error) {
 // writeRows stores investigations with their documents.
 func (e *Engine) writeRows(tx store.Tx, rows []*row) error {
 	docs := make([]document, len(rows))
-	for i, r := range rows {
-		b, err := json.Marshal(r.inv)
+	err := parallel.For(len(rows), func(i int) error {
+		b, err := json.Marshal(rows[i].inv)
 		if err != nil {
-			return fmt.Errorf("encode investigation %s: %w", r.inv.ID, err)
+			return fmt.Errorf("encode investigation %s: %w", rows[i].inv.ID, err)
 		}
 		docs[i] = e.codec.pack(b)
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	first, err := writeDocs(tx, docs)
 	if err != nil {

@@ -2,7 +2,6 @@ package intel
 
 import (
 	"context"
-	"embed"
 	"errors"
 	"fmt"
 	"io"
@@ -11,14 +10,6 @@ import (
 	"github.com/aluskort/aluskort/internal/alert"
 	"github.com/aluskort/aluskort/internal/engine/store"
 )
-
-// Migrations holds the tables of this package, a folder per engine: MigrationsSQLite.
-//
-//go:embed migrations
-var Migrations embed.FS
-
-// MigrationsSQLite is the file of SQLite in Migrations.
-const MigrationsSQLite = "migrations/sqlite/0001_intel.sql"
 
 var (
 	// ErrNotFound says that no live indicator has a value.
@@ -35,7 +26,7 @@ const batchRows = 1000
 // Errors of the engine wrap store.ErrUnavailable.
 type Store struct{ db store.DB }
 
-// NewStore returns a store in db, which has the tables of Migrations.
+// NewStore returns a store in db, which has the migrations of store/schema.
 func NewStore(db store.DB) *Store { return &Store{db: db} }
 
 // Import reads a file and keeps its indicators for the tenant, or for all under

@@ -7,23 +7,18 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/fstest"
 	"time"
 
 	"github.com/aluskort/aluskort/internal/alert"
 	"github.com/aluskort/aluskort/internal/engine/store"
+	"github.com/aluskort/aluskort/internal/engine/store/schema"
 	"github.com/aluskort/aluskort/internal/engine/store/sqlite"
 )
 
 func openStore(t testing.TB) (*Store, store.DB) {
 	t.Helper()
-	text, err := Migrations.ReadFile(MigrationsSQLite)
-	if err != nil {
-		t.Fatal(err)
-	}
 	db, err := sqlite.Open(t.Context(), sqlite.Config{
-		Path:       filepath.Join(t.TempDir(), "state.db"),
-		Migrations: fstest.MapFS{"0001_intel.sql": {Data: text}},
+		Path: filepath.Join(t.TempDir(), "state.db"), Migrations: schema.FS, MigrationsDir: schema.SQLiteDir,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -2,7 +2,6 @@ package taxonomy
 
 import (
 	"context"
-	"embed"
 	"errors"
 	"fmt"
 	"io"
@@ -14,19 +13,11 @@ import (
 	"github.com/aluskort/aluskort/internal/engine/store"
 )
 
-// Migrations holds the tables of this package, a folder per engine: MigrationsSQLite.
-//
-//go:embed migrations
-var Migrations embed.FS
-
-// MigrationsSQLite is the file of SQLite in Migrations.
-const MigrationsSQLite = "migrations/sqlite/0001_taxonomy.sql"
-
 // Store keeps imported techniques. It is safe for concurrent use. Errors of the engine wrap
 // store.ErrUnavailable.
 type Store struct{ db store.DB }
 
-// NewStore returns a store in db, which has the tables of Migrations.
+// NewStore returns a store in db, which has the migrations of store/schema.
 func NewStore(db store.DB) *Store { return &Store{db: db} }
 
 // Import reads a file and keeps what it says in place of what was imported of its part

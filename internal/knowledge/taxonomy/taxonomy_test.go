@@ -9,11 +9,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/fstest"
 	"time"
 
 	"github.com/aluskort/aluskort/internal/alert"
 	"github.com/aluskort/aluskort/internal/engine/store"
+	"github.com/aluskort/aluskort/internal/engine/store/schema"
 	"github.com/aluskort/aluskort/internal/engine/store/sqlite"
 	"github.com/aluskort/aluskort/internal/evidence"
 )
@@ -212,12 +212,8 @@ func FuzzReadTable(f *testing.F) {
 }
 
 func TestStore(t *testing.T) {
-	text, err := Migrations.ReadFile(MigrationsSQLite)
-	if err != nil {
-		t.Fatal(err)
-	}
 	db, err := sqlite.Open(t.Context(), sqlite.Config{
-		Path: filepath.Join(t.TempDir(), "state.db"), Migrations: fstest.MapFS{"0001_taxonomy.sql": {Data: text}},
+		Path: filepath.Join(t.TempDir(), "state.db"), Migrations: schema.FS, MigrationsDir: schema.SQLiteDir,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+
+	"github.com/aluskort/aluskort/internal/api"
+)
+
+type taxonomyCmd struct {
+	Import taxonomyImportCmd `cmd:"" help:"Import techniques from MITRE's STIX bundles (ATT&CK, ATLAS) or ATLAS.yaml."`
+	Status taxonomyStatusCmd `cmd:"" help:"Say which techniques are known."`
+}
+
+type taxonomyImportCmd struct {
+	Files   []string `arg:"" name:"file" help:"Files, also gzipped; recognised by content."`
+	Version string   `help:"Version, for files that do not state theirs."`
+	JSON    bool     `name:"json" help:"Print one JSON object per file."`
+	reach
+}
+
+// Run imports the files.
+func (c *taxonomyImportCmd) Run(e *env) error {
+	return c.withAPI(e, func(ctx context.Context, conn connection) error {
+		for _, f := range c.Files {
+			var part api.TaxonomyPart
+			err := withFile(e, f, func(r io.Reader) (err error) {
+				part, err = conn.client.ImportTaxonomy(ctx, r, c.Version)
+				return err
+			})
+			if err != nil {
+				return fmt.Errorf("%s: %w", f, err)
+			}
+			if c.JSON {
+				if err := json.NewEncoder(e.stdout).Encode(part); err != nil {
+					return err
+				}
+				continue
+			}
+			fmt.Fprintf(e.stdout, "%s: %s %s, %d techniques, %d refused\n", f, part.Part, part.Version, part.Techniques, len(part.Refused))
+			for i, r := range part.Refused {
+				if i == maxShown {
+					break
+				}
+				fmt.Fprintf(e.stdout, "  %s\n", inert(r, 300))
+			}
+		}
+		if conn.node == nil && !c.JSON {
+			fmt.Fprintln(e.stdout, "the running server uses them from its next start")
+		}
+		return nil
+	})
+}
+
+type taxonomyStatusCmd struct {
+	JSON bool `name:"json" help:"Print JSON."`
+	reach
+}
+
+// Run prints the versions.
+func (c *taxonomyStatusCmd) Run(e *env) error {
+	return c.withAPI(e, func(ctx context.Context, conn connection) error {
+		s, err := conn.client.Taxonomy(ctx)
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			return json.NewEncoder(e.stdout).Encode(s)
+		}
+		origin := "imported over the shipped table"
+		if s.Shipped {
+			origin = "the shipped table; `aluskort taxonomy import` reads MITRE's own files"
+		}
+		fmt.Fprintf(e.stdout, "%d techniques: %s\n", s.Techniques, origin)
+		for _, part := range slices.Sorted(maps.Keys(s.Versions)) {
+			fmt.Fprintf(e.stdout, "  %-12s %s\n", part, s.Versions[part])
+		}
+		return nil
+	})
+}
