@@ -63,7 +63,7 @@ func (c *evalTriageCmd) Run(e *env, flags *cli) error {
 		return err
 	}
 	if c.JSON {
-		err = printJSON(e.stdout, rep)
+		err = printIndented(e.stdout, rep)
 	} else {
 		err = rep.WriteText(e.stdout, c.Verbose)
 	}
@@ -99,7 +99,7 @@ func (c *evalTechniquesCmd) Run(e *env, flags *cli) error {
 		return err
 	}
 	if c.JSON {
-		err = printJSON(e.stdout, rep)
+		err = printIndented(e.stdout, rep)
 	} else {
 		err = rep.WriteText(e.stdout, c.Verbose)
 	}
@@ -145,7 +145,7 @@ func readRecords(r io.Reader, name string) ([][]byte, error) {
 	return out, err
 }
 
-func printJSON(w io.Writer, v any) error {
+func printIndented(w io.Writer, v any) error {
 	b, err := json.Marshal(v, jsontext.WithIndent("  "))
 	if err != nil {
 		return err

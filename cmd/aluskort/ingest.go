@@ -76,8 +76,8 @@ func sendFile(ctx context.Context, e *env, s *api.Sender, path string) (got api.
 	return got, errors.Join(err, f.Close())
 }
 
-// maxShown bounds the rejections that are printed for people.
-const maxShown = 20
+// maxPrinted bounds the rejections and refusals that are printed for people.
+const maxPrinted = 20
 
 func (c *ingestCmd) print(w io.Writer, r ingested) error {
 	if c.JSON {
@@ -87,7 +87,7 @@ func (c *ingestCmd) print(w io.Writer, r ingested) error {
 		return err
 	}
 	for i, x := range r.Rejected {
-		if i == maxShown {
+		if i == maxPrinted {
 			_, err := fmt.Fprintf(w, "  … and %d more; `aluskort dlq list alerts.raw` has them all\n", len(r.Rejected)-i)
 			return err
 		}

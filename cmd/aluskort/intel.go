@@ -78,7 +78,7 @@ func (c *intelImportCmd) print(w io.Writer, file string, rep *intel.Report) erro
 		return err
 	}
 	for i, r := range rep.Refusals {
-		if i == maxShown {
+		if i == maxPrinted {
 			break
 		}
 		if _, err := fmt.Fprintf(w, "  %s: %s: %s\n", r.Place, inert(r.Value, 100), inert(r.Reason, 200)); err != nil {

@@ -33,12 +33,23 @@ type cli struct {
 	State  string `help:"State directory; overrides the configuration." type:"path" placeholder:"DIR"`
 	Debug  bool   `help:"Log everything."`
 
+	Demo        demoCmd        `cmd:"" help:"Tell two hours of alerts with an intrusion in them and show what becomes of them."`
 	Investigate investigateCmd `cmd:"" help:"Investigate alerts from files in their native format and print the verdicts."`
+	Serve       serveCmd       `cmd:"" help:"Run the server: intake, services and API in one process."`
+	Ingest      ingestCmd      `cmd:"" help:"Offer alerts from files to the state directory, or to the server that runs on it."`
+	Review      reviewCmd      `cmd:"" help:"Look at investigations and decide: approve, reject, conclude, confirm groups."`
+	Intel       intelCmd       `cmd:"" help:"Import and list threat intelligence."`
+	Taxonomy    taxonomyCmd    `cmd:"" help:"Import techniques of ATT&CK and ATLAS and say which are known."`
+	FP          fpCmd          `cmd:"" name:"fp" help:"Propose, approve and watch false-positive patterns; kill switches."`
+	Token       tokenCmd       `cmd:"" help:"Make, show and end tokens of the API."`
+	Migrate     migrateCmd     `cmd:"" help:"Bring the databases to the schema of this program."`
+	Doctor      doctorCmd      `cmd:"" help:"Examine the installation and say how to mend what is wrong."`
 	Bench       benchCmd       `cmd:"" help:"Measure the product on this machine."`
 	Eval        evalCmd        `cmd:"" help:"Measure verdicts and techniques against labelled data."`
 	Audit       auditCmd       `cmd:"" help:"Verify and export the audit trail."`
 	Topics      topicsCmd      `cmd:"" help:"Create and list the topics of the bus."`
 	DLQ         dlqCmd         `cmd:"" name:"dlq" help:"List and replay dead letters."`
+	Assets      assetsCmd      `cmd:"" help:"Check what org.yaml says about the organisation."`
 	ConfigCmd   configCmd      `cmd:"" name:"config" help:"Check and print the configuration."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
 }

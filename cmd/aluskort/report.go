@@ -196,6 +196,7 @@ func inert(s string, limit int) string {
 type summary struct {
 	alerts, rejected, dropped, folded int
 	classes                           map[evidence.Classification]int
+	states                            map[investigate.State]int
 	waits                             map[investigate.WaitReason]int
 	revised, actions                  int
 	milliseconds                      []float64
@@ -206,7 +207,7 @@ type summary struct {
 
 func newSummary() *summary {
 	return &summary{
-		classes: map[evidence.Classification]int{}, waits: map[investigate.WaitReason]int{},
+		classes: map[evidence.Classification]int{}, states: map[investigate.State]int{}, waits: map[investigate.WaitReason]int{},
 		techniques: map[string]bool{}, indicators: map[string]bool{}, blind: map[string]int{},
 	}
 }
@@ -233,6 +234,7 @@ func (s *summary) add(l *result.Line) {
 	}
 	inv := &l.Investigation
 	s.classes[inv.Classification]++
+	s.states[inv.State]++
 	s.waits[inv.WaitReason]++
 	if inv.Revision > 0 {
 		s.revised++
@@ -279,6 +281,7 @@ func (s *summary) write(w io.Writer, took time.Duration, rep *audit.Report) erro
 	for _, c := range slices.SortedFunc(maps.Keys(s.classes), func(a, b evidence.Classification) int { return cmp.Compare(s.classes[b], s.classes[a]) }) {
 		row("", "%5d %s", s.classes[c], strings.ReplaceAll(string(c), "_", " "))
 	}
+	row("in state", "%s", counted(s.states))
 	row("waiting for approval", "%d", s.waits[investigate.WaitApproval])
 	row("waiting for a verdict", "%d", s.waits[investigate.WaitVerdict])
 	if s.alerts > 0 {
@@ -299,6 +302,15 @@ func (s *summary) write(w io.Writer, took time.Duration, rep *audit.Report) erro
 	}
 	_, err := fmt.Fprintf(w, "  %-24s %d, %s\n", "audit records", rep.Records, verified)
 	return err
+}
+
+// counted lists how many there are of each, the most first.
+func counted[K ~string](m map[K]int) string {
+	var parts []string
+	for _, k := range slices.SortedFunc(maps.Keys(m), func(a, b K) int { return cmp.Or(cmp.Compare(m[b], m[a]), cmp.Compare(a, b)) }) {
+		parts = append(parts, fmt.Sprintf("%d %s", m[k], strings.ReplaceAll(string(k), "_", " ")))
+	}
+	return strings.Join(parts, ", ")
 }
 
 func median(list []float64) float64 {

@@ -43,7 +43,7 @@ func (c *taxonomyImportCmd) Run(e *env) error {
 			}
 			fmt.Fprintf(e.stdout, "%s: %s %s, %d techniques, %d refused\n", f, part.Part, part.Version, part.Techniques, len(part.Refused))
 			for i, r := range part.Refused {
-				if i == maxShown {
+				if i == maxPrinted {
 					break
 				}
 				fmt.Fprintf(e.stdout, "  %s\n", inert(r, 300))

@@ -100,10 +100,12 @@ const (
 )
 
 var (
-	// ErrTooDeep, ErrTooManyFields and ErrTooLarge say which limit a record passed.
-	ErrTooDeep       = fmt.Errorf("alert: record is nested deeper than %d levels", MaxDepth)
+	// ErrTooDeep says that a record is nested deeper than MaxDepth.
+	ErrTooDeep = fmt.Errorf("alert: record is nested deeper than %d levels", MaxDepth)
+	// ErrTooManyFields says that a record has more than MaxFields leaves.
 	ErrTooManyFields = fmt.Errorf("alert: record has more than %d values", MaxFields)
-	ErrTooLarge      = fmt.Errorf("alert: record is larger than %d bytes", MaxRecord)
+	// ErrTooLarge says that a record is larger than MaxRecord.
+	ErrTooLarge = fmt.Errorf("alert: record is larger than %d bytes", MaxRecord)
 	// ErrNotObject says that a record is valid JSON but no object.
 	ErrNotObject = errors.New("alert: record is not a JSON object")
 )

@@ -45,7 +45,7 @@ func New(cfg Config) (*API, error) {
 	a.produce = newCoalescer(cfg.Offer, cfg.Limits.Produce)
 	a.requests = cfg.Metrics.NewCounter("aluskort_http_requests_total", "Requests answered.", "path", "method", "code")
 	a.seconds = cfg.Metrics.NewHistogram("aluskort_http_request_seconds", "Time to answer.",
-		[]float64{0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10}, "path")
+		[]float64{0.005, 0.025, 0.1, 0.5, 2.5, 10}, "path")
 	a.records = cfg.Metrics.NewCounter("aluskort_intake_records_total", "Records that the HTTP intake took, by what became of them.", "source", "outcome")
 	for path, methods := range a.routes() {
 		a.mux.Handle(path, a.dispatch(path, methods))
@@ -164,6 +164,9 @@ func (a *API) fail(w *recorder, r *http.Request, err error) {
 	a.cfg.Log.Log(r.Context(), level, "request refused", "method", r.Method, "path", r.URL.Path, "code", string(p.Code), "detail", p.Detail, "cause", p.cause)
 	if w.code != 0 {
 		return // the answer has begun; nothing can be said any more
+	}
+	if p.Status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="aluskort"`)
 	}
 	if strings.HasPrefix(r.URL.Path, "/services/collector") {
 		writeCollector(w, p)

@@ -32,34 +32,42 @@ func ReadRecords(reader *ingest.Reader, in io.Reader, name string, fn func(Nativ
 		return fmt.Errorf("read %s: %w", name, err)
 	}
 	t := &tape{in: text}
-	var held *ingest.Record // broken, its end is not known yet
+	var held *ingest.Record // broken: where it ends is known when the next begins
+	var start int64         // of held, or behind the record before
 	release := func(end int64) error {
 		if held == nil {
 			return nil
 		}
 		rec := *held
 		held = nil
-		size := max(0, end-rec.Offset)
-		rec.Raw = t.cut(rec.Offset, end)
-		return fn(Native{Record: rec, Size: size})
+		rec.Raw = t.cut(start, end)
+		return fn(Native{Record: rec, Size: max(0, end-start)})
 	}
 	err = reader.Read(t, name, func(rec ingest.Record) error {
-		if err := release(rec.Offset); err != nil {
+		broken := rec.Err != nil && len(rec.Raw) == 0
+		begin := rec.Offset
+		if broken {
+			begin = t.lineStart(start, rec.Offset)
+			if held != nil {
+				begin = t.lineStart(held.Offset+1, rec.Offset)
+			}
+		}
+		if err := release(begin); err != nil {
 			return err
 		}
-		if rec.Err != nil && len(rec.Raw) == 0 {
-			t.drop(rec.Offset)
+		t.drop(begin)
+		start = begin
+		if broken {
 			held = &rec
 			return nil
 		}
-		size := int64(len(rec.Raw))
-		t.drop(rec.Offset)
-		return fn(Native{Record: rec, Size: size})
+		start += int64(len(rec.Raw))
+		return fn(Native{Record: rec, Size: int64(len(rec.Raw))})
 	})
 	if err != nil {
 		return err
 	}
-	return release(t.end())
+	return release(t.read)
 }
 
 // tape keeps what was read of an input since a place in it.
@@ -85,7 +93,28 @@ func (t *tape) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (t *tape) end() int64 { return t.read }
+// lineStart guesses where a broken record begins. The reader tells the offset of the fault,
+// which is the beginning or some place within: it is the last line between from and at that
+// opens an object, else the last line, else from.
+func (t *tape) lineStart(from, at int64) int64 {
+	from = max(from, t.base)
+	if t.lost || from >= at || at > t.base+int64(len(t.buf)) {
+		return at
+	}
+	line := from
+	for i := at; i > from; i-- {
+		if t.buf[i-1-t.base] != '\n' {
+			continue
+		}
+		if i == at || i < t.base+int64(len(t.buf)) && t.buf[i-t.base] == '{' {
+			return i
+		}
+		if line == from {
+			line = i
+		}
+	}
+	return line
+}
 
 // drop forgets everything in front of an offset. What was lost stays lost up to here.
 func (t *tape) drop(offset int64) {
@@ -103,10 +132,10 @@ func (t *tape) drop(offset int64) {
 // cut returns a copy of the bytes from one offset to another, nil when they are not all here
 // or are more than a record may have.
 func (t *tape) cut(from, to int64) []byte {
-	if t.lost || from < t.base || to > t.base+int64(len(t.buf)) || to-from > alert.MaxRecord {
+	if t.lost || from < t.base || to < from || to > t.base+int64(len(t.buf)) || to-from > alert.MaxRecord {
 		return nil
 	}
-	return bytes.TrimRight(bytes.Clone(t.buf[from-t.base:to-t.base]), " \t\r\n,")
+	return bytes.Trim(bytes.Clone(t.buf[from-t.base:to-t.base]), " \t\r\n,")
 }
 
 // plainText undoes gzip, UTF-16 and byte order marks, so that the offsets that the reader

@@ -23,6 +23,7 @@ import (
 	"github.com/aluskort/aluskort/internal/engine/store"
 	"github.com/aluskort/aluskort/internal/engine/store/schema"
 	"github.com/aluskort/aluskort/internal/engine/store/sqlite"
+	"github.com/aluskort/aluskort/internal/fp"
 	"github.com/aluskort/aluskort/internal/id"
 	"github.com/aluskort/aluskort/internal/ingest"
 	"github.com/aluskort/aluskort/internal/knowledge/intel"
@@ -58,6 +59,7 @@ type Node struct {
 	State    store.DB
 	Rules    RuleReport
 	Intel    *intel.Store
+	Patterns *fp.Store
 
 	revisions atomic.Int64
 
@@ -69,6 +71,7 @@ type Node struct {
 	flow    *flow
 	// liveIntel is the index that the indicators source reads; Refresh swaps it.
 	liveIntel *intel.Live
+	gate      *fp.Gate
 	closers   []func() error
 }
 
@@ -176,6 +179,7 @@ func (n *Node) build(ctx context.Context) error {
 	n.stages = []stage{
 		{"audit-service", auditor.Run, auditor.Ready},
 		{"outbox relay", n.relay.Run, always},
+		{"patterns", n.watchPatterns, always},
 		{"orchestrator", orchestrator.Run, orchestrator.Ready},
 		{"entity-parser", parser.Run, parser.Ready},
 	}
@@ -228,9 +232,12 @@ func (n *Node) buildEngine(ctx context.Context) error {
 	thresholds := reason.DefaultThresholds()
 	thresholds.Malicious, thresholds.Suspicious, thresholds.Benign, thresholds.MinBits = r.Malicious, r.Suspicious, r.Benign, r.MinBits
 	emitting := &numbered{emitter: emitter}
+	if err := n.openPatterns(ctx, emitting); err != nil {
+		return err
+	}
 	n.Engine, err = orchestrate.New(orchestrate.Config{
 		DB: n.State, Outbox: n.relay.Outbox(), Audit: emitting, Taxonomy: know.taxonomy, Planner: planner,
-		Sources: know.sources, Fields: n.Registry.Fields, Thresholds: thresholds, Window: n.opts.Config.Fold.Window.Std(),
+		Sources: know.sources, ShortCircuit: orchestrate.ShortCircuit{Gate: n.gate, Store: n.Patterns}, Fields: n.Registry.Fields, Thresholds: thresholds, Window: n.opts.Config.Fold.Window.Std(),
 		Clock: n.opts.Clock, Log: n.opts.Log,
 		OnCommit: func(out []orchestrate.Outcome) {
 			n.flow.decided(len(out))
@@ -240,6 +247,41 @@ func (n *Node) buildEngine(ctx context.Context) error {
 		},
 	})
 	return err
+}
+
+// patternsEvery is how often patterns and kill switches are read again: those set by another
+// process take effect within it, and ones that cannot be read soon allow nothing.
+const patternsEvery = 10 * time.Second
+
+func (n *Node) openPatterns(ctx context.Context, emitter fp.Emitter) (err error) {
+	n.gate = &fp.Gate{Patterns: &fp.Matcher{}, Switches: &fp.Switches{}}
+	n.Patterns, err = fp.NewStore(fp.Config{DB: n.State, Outbox: n.relay.Outbox(), Audit: emitter, Clock: n.opts.Clock, IDs: id.NewSource(nil), Gate: n.gate})
+	if err != nil {
+		return err
+	}
+	if err := n.Patterns.Refresh(ctx, n.gate.Patterns, n.gate.Switches); err != nil {
+		n.opts.Log.Error("patterns are not usable and close nothing", "error", err)
+	}
+	return nil
+}
+
+// watchPatterns keeps patterns and kill switches current and expires patterns whose time is up.
+func (n *Node) watchPatterns(ctx context.Context) error {
+	for {
+		t := n.opts.Clock.NewTimer(patternsEvery)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return nil
+		case <-t.C:
+		}
+		if _, err := n.Patterns.ExpireDue(ctx); err != nil && ctx.Err() == nil {
+			n.opts.Log.Error("patterns not expired", "error", err)
+		}
+		if err := n.Patterns.Refresh(ctx, n.gate.Patterns, n.gate.Switches); err != nil && ctx.Err() == nil {
+			n.opts.Log.Error("patterns not refreshed; old kill switches soon allow nothing", "error", err)
+		}
+	}
 }
 
 // numbered adapts the audit emitter to the orchestrator.

@@ -443,13 +443,20 @@ func (b *builder) advice() {
 	if len(b.site.domains) > 0 {
 		return
 	}
+	first := map[string]string{}
+	lines := map[string]int{}
 	for name, line := range b.bareName {
 		kind, bare, _ := strings.Cut(name, " ")
-		if kind == "host" {
-			b.warn(line, "host %q has no domain and no domains are listed: %s.example.com in an alert is not recognised as it", bare, bare)
-		} else {
-			b.warn(line, `account %q has no domain and no domains are listed: EXAMPLE\%s in an alert is not recognised as it`, bare, bare)
+		if at, ok := lines[kind]; !ok || line < at || line == at && bare < first[kind] {
+			first[kind], lines[kind] = bare, line
 		}
+	}
+	for kind, bare := range first {
+		full := bare + ".example.com"
+		if kind == "account" {
+			full = `EXAMPLE\` + bare
+		}
+		b.warn(lines[kind], "%s %q and maybe more have no domain, and no domains are listed: %s in an alert is not recognised as it; list your own domains", kind, bare, full)
 	}
 }
 

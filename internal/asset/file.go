@@ -6,16 +6,16 @@ import "go.yaml.in/yaml/v3"
 
 type rawSite struct {
 	tenant    string
-	line       int
-	domains    []rawDomain
-	zones      []rawZone
-	hosts      []rawHost
-	accounts   []rawAccount
-	admins     []rawAdmin
-	adminDirs  []entry
-	roles      [len(roleNames)][]entry
-	windows    []rawWindow
-	exercises  []rawExercise
+	line      int
+	domains   []rawDomain
+	zones     []rawZone
+	hosts     []rawHost
+	accounts  []rawAccount
+	admins    []rawAdmin
+	adminDirs []entry
+	roles     [len(roleNames)][]entry
+	windows   []rawWindow
+	exercises []rawExercise
 }
 
 type rawDomain struct {
@@ -203,6 +203,11 @@ func (r *reader) addresses(n *yaml.Node, h *rawHost) {
 
 func (r *reader) account(n *yaml.Node, s *rawSite) {
 	a := rawAccount{line: n.Line}
+	if n.Kind == yaml.ScalarNode {
+		r.one("account", &a.name)(n)
+		s.accounts = append(s.accounts, a)
+		return
+	}
 	r.mapping(n, "account",
 		key{"name", r.one("name", &a.name)},
 		key{"aliases", r.texts("aliases", &a.aliases)},

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,7 +18,7 @@ const MaxFile = 4 << 20
 // Org is what org.yaml says about each tenant. A nil or empty Org knows nothing: no predicate
 // holds and no name resolves.
 type Org struct {
-	common   *site            // sections that stand at the top: for every tenant
+	every    *site            // sections that stand at the top: for every tenant
 	tenants  map[string]*site // sections below "tenants"
 	names    []string         // tenants in the order of the file
 	warnings []Problem
@@ -57,20 +56,20 @@ func Load(in io.Reader, name string) (*Org, error) {
 	if problem != nil {
 		return nil, &LoadError{name, []Problem{*problem}}
 	}
-	o := &Org{common: newSite()}
+	o := &Org{every: &site{}}
 	if doc == nil {
 		return o, nil
 	}
 	var r reader
 	sites := r.file(doc)
 	for i := range sites {
-		s := (&builder{reader: &r, raw: &sites[i], site: newSite()}).build()
+		s := (&builder{reader: &r, raw: &sites[i], site: &site{}}).build()
 		if sites[i].tenant == "" {
-			o.common = s
+			o.every = s
 			continue
 		}
 		if o.tenants == nil {
-			o.tenants, o.common = map[string]*site{}, nil
+			o.tenants, o.every = map[string]*site{}, nil
 		}
 		o.tenants[sites[i].tenant] = s
 		o.names = append(o.names, sites[i].tenant)
@@ -104,19 +103,16 @@ func document(b []byte) (*yaml.Node, *Problem) {
 	return doc.Content[0], nil
 }
 
-var yamlLine = regexp.MustCompile(`^yaml: line (\d+): (.*)$`)
-
 func syntaxProblem(err error) *Problem {
-	if m := yamlLine.FindStringSubmatch(err.Error()); m != nil {
-		line, err := strconv.Atoi(m[1])
-		if err == nil {
-			return &Problem{line, "not valid YAML: " + m[2]}
+	text := strings.TrimPrefix(err.Error(), "yaml: ")
+	if rest, ok := strings.CutPrefix(text, "line "); ok {
+		number, what, _ := strings.Cut(rest, ": ")
+		if line, err := strconv.Atoi(number); err == nil {
+			return &Problem{line, "not valid YAML: " + what}
 		}
 	}
-	return &Problem{1, "not valid YAML: " + strings.TrimPrefix(err.Error(), "yaml: ")}
+	return &Problem{1, "not valid YAML: " + text}
 }
-
-func newSite() *site { return &site{} }
 
 // site returns what is known about a tenant; nil when nothing is.
 func (o *Org) site(tenant string) *site {
@@ -126,7 +122,7 @@ func (o *Org) site(tenant string) *site {
 	if o.tenants != nil {
 		return o.tenants[tenant]
 	}
-	return o.common
+	return o.every
 }
 
 // Resolver returns the names of a tenant. It is never nil.
@@ -156,18 +152,18 @@ func (o *Org) Warnings() []Problem {
 
 // Counts says how much of each kind a tenant's sections name.
 type Counts struct {
-	Hosts             int            `json:"hosts"`
-	Accounts          int            `json:"accounts"`
-	CrownJewels       int            `json:"crown_jewels"`
-	TestAssets        int            `json:"test_assets"`
-	Leases            int            `json:"leases"`
-	Administrators    int            `json:"administrators"`
-	Tools             int            `json:"tools"`
-	Roles             map[string]int `json:"roles,omitempty"`
-	MaintenanceWindow int            `json:"maintenance_windows"`
-	Exercises         int            `json:"exercises"`
-	Zones             int            `json:"zones"`
-	Domains           int            `json:"domains"`
+	Hosts              int            `json:"hosts"`
+	Accounts           int            `json:"accounts"`
+	CrownJewels        int            `json:"crown_jewels"`
+	TestAssets         int            `json:"test_assets"`
+	Leases             int            `json:"leases"`
+	Administrators     int            `json:"administrators"`
+	Tools              int            `json:"tools"`
+	Roles              map[string]int `json:"roles,omitempty"`
+	MaintenanceWindows int            `json:"maintenance_windows"`
+	Exercises          int            `json:"exercises"`
+	Zones              int            `json:"zones"`
+	Domains            int            `json:"domains"`
 }
 
 // Counts returns how much is known about a tenant.

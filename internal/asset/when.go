@@ -117,7 +117,7 @@ func (b *builder) window(raw *rawWindow) {
 		b.warn(raw.line, "maintenance window: is open for %d days; alerts in it are explained away", int(to.Sub(from)/day))
 	}
 	b.site.windows = append(b.site.windows, w)
-	b.site.counts.MaintenanceWindow++
+	b.site.counts.MaintenanceWindows++
 }
 
 func (b *builder) yes(what string, e entry) bool {

@@ -105,7 +105,7 @@ func VerifyExport(r io.Reader, trusted *Head) (ExportHeader, Report, error) {
 	for buf := line[:0]; ; {
 		var whole bool
 		line, whole, err = readLine(br, buf)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

@@ -15,6 +15,8 @@ import (
 	"time"
 )
 
+//go:generate go run ../../cmd/aluskort demo --write ../../demo
+
 // Published is the seed of the story whose files are in the folder demo; 0 means the same.
 const Published = 1
 

@@ -3,6 +3,7 @@ package demo
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -21,14 +22,14 @@ func (s *story) elastic(sig signature, at time.Time, dataset string, doc object,
 	event = merge(object{"dataset": dataset, "ingested": iso(at.Add(3 * time.Second)), "created": iso(at.Add(time.Second))}, event, object{"kind": "signal"})
 	alert := object{
 		"kibana.alert.uuid": id, "kibana.alert.rule.name": sig.title, "kibana.alert.rule.description": sig.text, "kibana.alert.rule.rule_id": fixedGUID("elastic/" + sig.id),
-		"kibana.alert.rule.uuid": ruleUUID, "kibana.alert.rule.category": "Custom Query Rule", "kibana.alert.rule.consumer": "siem", "kibana.alert.rule.producer": "siem",
-		"kibana.alert.rule.rule_type_id": "siem.queryRule", "kibana.alert.rule.type": "query", "kibana.alert.rule.revision": 2, "kibana.alert.rule.execution.uuid": s.guid("run/" + name),
-		"kibana.alert.rule.tags": []string{s.company, "Use Case: Threat Detection"}, "kibana.alert.rule.interval": "1m", "kibana.alert.rule.from": "now-120s", "kibana.alert.rule.max_signals": 100,
-		"kibana.alert.severity": sig.severity, "kibana.alert.risk_score": elasticRisk[sig.severity], "kibana.alert.status": "active", "kibana.alert.workflow_status": "open", "kibana.alert.depth": 1,
+		"kibana.alert.rule.uuid": ruleUUID, "kibana.alert.rule.category": "Custom Query Rule", "kibana.alert.rule.producer": "siem",
+		"kibana.alert.rule.rule_type_id": "siem.queryRule", "kibana.alert.rule.revision": 2, "kibana.alert.rule.execution.uuid": s.guid("run/" + name),
+		"kibana.alert.rule.tags": []string{s.company, "Use Case: Threat Detection"},
+		"kibana.alert.severity":  sig.severity, "kibana.alert.risk_score": elasticRisk[sig.severity], "kibana.alert.status": "active", "kibana.alert.workflow_status": "open", "kibana.alert.depth": 1,
 		"kibana.alert.original_time": iso(at), "kibana.alert.original_event.kind": "event", "kibana.alert.original_event.dataset": dataset, "kibana.alert.original_event.action": event["action"],
 		"kibana.alert.ancestors": []object{{"id": s.digest("doc/"+name, 20), "type": "event", "index": ".ds-logs-" + dataset + "-default-2026.10.01-000004", "depth": 0}},
-		"kibana.alert.reason":    sig.title + " created " + sig.severity + " alert.", "kibana.alert.url": "https://kibana." + s.domain + "/app/security/alerts/redirect/" + id[:20],
-		"kibana.space_ids": []string{"default"}, "kibana.version": "8.15.2", "ecs": object{"version": "8.11.0"}, "@timestamp": iso(seen), "event": event,
+		"kibana.alert.reason":    sig.title + " created " + sig.severity + " alert.",
+		"kibana.space_ids":       []string{"default"}, "ecs": object{"version": "8.11.0"}, "@timestamp": iso(seen), "event": event,
 		"data_stream": object{"type": "logs", "dataset": dataset, "namespace": "default"},
 	}
 	if threat := threat(sig); len(threat) > 0 {
@@ -62,10 +63,10 @@ func (s *story) ecsHost(h *host) object {
 	switch {
 	case h.os == "linux":
 		os["name"], os["version"], os["platform"] = "Ubuntu", "24.04.1 LTS", "ubuntu"
-	case h == s.fileServer || h == s.dc || h == s.backup:
+	case !strings.Contains(h.name, "-WS-"):
 		os["name"] = "Windows Server 2022 Datacenter"
 	}
-	return object{"name": h.name, "hostname": h.name, "ip": []string{h.ip}, "id": s.guid("hostid/" + h.name), "architecture": "x86_64", "os": os}
+	return object{"name": h.name, "hostname": h.name, "ip": []string{h.ip}, "id": s.guid("hostid/" + h.name), "os": os}
 }
 
 func (s *story) agent(h *host, kind string) object {

@@ -98,6 +98,7 @@ func (s *story) replay(x *intruder) {
 		text: "A session cookie that was issued to a phishing page was used to sign in from another address."}, s.at("07:06:10"), xdr, "MTP", x.upn,
 		object{"MicrosoftDefender.Category": "CredentialAccess", "Session Id": s.guid("session/" + x.session), "DetectionSource": "Microsoft 365 Defender", "IncidentId": s.digits("incident/m365", 4)}, entities,
 		attack(StepReplay, "Mail and sign-in data joined: the cookie came from the relay.").on(nil, x.who.sam()))
+	s.again(3 * time.Minute)
 	s.elastic(signature{id: "hosting-signin", title: "Sign-in to Microsoft 365 from a hosting network", severity: "medium", techniques: []string{"T1078.004"},
 		text: "A user signed in from an address of a hosting company. Consumers of cloud desktops and VPN services do so as well."}, s.at("07:05:02"), "azure.signinlogs", object{
 		"event": object{"category": []string{"authentication"}, "type": []string{"info"}, "action": "Sign-in activity", "outcome": "success", "module": "azure", "provider": "azure.signinlogs"},

@@ -11,6 +11,11 @@ import (
 // wazuhLevel is a level of the middle of each band.
 var wazuhLevel = map[string]int{"informational": 3, "low": 5, "medium": 8, "high": 12, "critical": 15}
 
+// compliance is what Wazuh's rules say about standards.
+var compliance = map[string][]string{
+	"gdpr": {"IV_35.7.d"}, "hipaa": {"164.312.b"}, "nist_800_53": {"AU.14", "AC.7", "SI.4"}, "pci_dss": {"10.2.4", "10.2.5", "11.4"}, "tsc": {"CC6.1", "CC6.8", "CC7.2", "CC7.3"}, "gpg13": {"7.1"},
+}
+
 // wazuh tells an alert as the indexer of Wazuh 4 holds it.
 func (s *story) wazuh(sig signature, h *host, at time.Time, decoder, location string, source object, t Truth) {
 	s.fired[sig.id]++
@@ -22,6 +27,9 @@ func (s *story) wazuh(sig signature, h *host, at time.Time, decoder, location st
 	level := wazuhLevel[sig.severity]
 	rule := object{
 		"id": sig.id, "level": level, "description": sig.title, "groups": sig.groups, "firedtimes": s.fired[sig.id], "mail": level >= 12,
+	}
+	for standard, parts := range compliance {
+		rule[standard] = parts
 	}
 	if len(sig.techniques) > 0 {
 		var names []string

@@ -39,6 +39,8 @@ type world struct {
 	mgmt, config, scan, scan2, build, buildLinux, mail, proxy, sensor, sensor2, vpn, web, web2, app1, app2, sql, manager *host
 	desks                                                                                                                []*host
 	devs                                                                                                                 []*host
+	// hosts are all machines but the one that collects.
+	hosts []*host
 
 	// Addresses of the company on the internet, and of the intruder.
 	egress, vpnGate, buildEgress, scanEgress string
@@ -117,10 +119,12 @@ func (w *world) machines() {
 	agent := 0
 	add := func(role string, num, subnet, last int, os string) *host {
 		agent++
-		return &host{
+		h := &host{
 			name: fmt.Sprintf("%s%s-%0*d", site, role, width(role), num+n), ip: fmt.Sprintf("10.%d.%d.%d", net, subnet, last+n),
 			os: os, agent: fmt.Sprintf("%03d", agent),
 		}
+		w.hosts = append(w.hosts, h)
+		return h
 	}
 	w.dc, w.dc2 = add("DC", 1, 30, 10, "windows"), add("DC", 2, 30, 11, "windows")
 	w.fileServer, w.app1, w.app2, w.sql = add("FS", 2, 30, 22, "windows"), add("APP", 3, 30, 33, "windows"), add("APP", 5, 30, 35, "windows"), add("SQL", 1, 30, 51, "windows")

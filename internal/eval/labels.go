@@ -111,7 +111,7 @@ func labelError(c *csv.Reader, err error) error {
 	}
 	var parse *csv.ParseError
 	if errors.As(err, &parse) {
-		return &LabelError{parse.Line, parse.Err.Error()}
+		return &LabelError{parse.Line, "not CSV: " + parse.Err.Error() + "; write a header with id and label, then one row per alert"}
 	}
 	return fmt.Errorf("read labels: %w", err)
 }

@@ -36,6 +36,10 @@ type TechniqueReport struct {
 	Untagged int         `json:"untagged"`
 	Exact    NamingRates `json:"exact"`
 	Parent   NamingRates `json:"parent"`
+	// KnownRecall is the exact recall over those stated ids that the taxonomy knows; StatedUnknown
+	// are the others, of another release of ATT&CK, which no product with this taxonomy can name.
+	KnownRecall   Rate     `json:"recall_in_taxonomy"`
+	StatedUnknown []string `json:"stated_outside_taxonomy"`
 	// Unknown are ids that the product gave and no taxonomy knows; it must be empty.
 	Unknown []string `json:"ids_outside_taxonomy"`
 	// ByTechnique lists each technique of the truth, the most often missed first.
@@ -140,7 +144,7 @@ func Techniques(ctx context.Context, judge Judge, r io.Reader, known func(id str
 	if err != nil {
 		return nil, err
 	}
-	s := &scorer{rep: TechniqueReport{Cases: len(cases), Events: len(records), Unknown: []string{}, Misses: []TechniqueMiss{}}, known: known, counts: map[string]*TechniqueCount{}}
+	s := &scorer{rep: TechniqueReport{Cases: len(cases), Events: len(records), Unknown: []string{}, StatedUnknown: []string{}, Misses: []TechniqueMiss{}}, known: known, counts: map[string]*TechniqueCount{}}
 	for i := range cases {
 		n := len(cases[i].Events)
 		s.score(&cases[i], judged[:n])
@@ -175,6 +179,7 @@ type scorer struct {
 	rep           TechniqueReport
 	known         func(string) bool
 	exact, parent tally
+	reachable     tally
 	counts        map[string]*TechniqueCount
 }
 
@@ -203,8 +208,12 @@ func (s *scorer) score(c *techniqueCase, judged []Judged) {
 	parents := parentsOf(named)
 	s.exact.add(named, c.Truth)
 	s.parent.add(parents, parentsOf(c.Truth))
+	s.reachable.add(named, slices.DeleteFunc(slices.Clone(c.Truth), func(id string) bool { return !s.known(id) }))
 	missed := false
 	for _, id := range c.Truth {
+		if !s.known(id) {
+			s.rep.StatedUnknown = addOnce(s.rep.StatedUnknown, id)
+		}
 		n := s.counts[id]
 		if n == nil {
 			n = &TechniqueCount{ID: id}
@@ -228,7 +237,8 @@ func (s *scorer) score(c *techniqueCase, judged []Judged) {
 }
 
 func (s *scorer) done() *TechniqueReport {
-	s.rep.Exact, s.rep.Parent = s.exact.rates(), s.parent.rates()
+	s.rep.Exact, s.rep.Parent, s.rep.KnownRecall = s.exact.rates(), s.parent.rates(), s.reachable.rates().Recall
+	slices.Sort(s.rep.StatedUnknown)
 	s.rep.ByTechnique = make([]TechniqueCount, 0, len(s.counts))
 	for _, n := range s.counts {
 		s.rep.ByTechnique = append(s.rep.ByTechnique, *n)
@@ -273,6 +283,7 @@ func (r *TechniqueReport) WriteText(w io.Writer, verbose bool) error {
 			rate Rate
 		}{
 			{"recall, exact", r.Exact.Recall}, {"precision, exact", r.Exact.Precision},
+			{"recall, exact, ids of this taxonomy", r.KnownRecall},
 			{"recall, technique level", r.Parent.Recall}, {"precision, technique level", r.Parent.Precision},
 		} {
 			t.f("%s\t%d of %d\t%s\t%s\n", x.name, x.rate.Count, x.rate.Of, percent(x.rate.Rate), interval(x.rate))
@@ -283,6 +294,9 @@ func (r *TechniqueReport) WriteText(w io.Writer, verbose bool) error {
 		p.f(" %s", id)
 	}
 	p.f("\n")
+	if len(r.StatedUnknown) > 0 {
+		p.f("stated, but of another release of ATT&CK: %s\n", strings.Join(r.StatedUnknown, " "))
+	}
 	if !verbose {
 		return p.err
 	}

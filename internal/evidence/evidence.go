@@ -135,8 +135,10 @@ type Finding struct {
 	Items []Evidence
 	// Tallies are matches of rules that ask for repetition.
 	Tallies []Tally
-	// Blind says that the source could not look, and why; empty when it could.
-	Blind string
+	// Blind says that the source could not look, and why; empty when it could. Unused says that
+	// there is nothing to look into by the operator's choice, so that nothing failed.
+	Blind  string
+	Unused bool
 }
 
 // Source contributes evidence. It is asked about whole batches, in parallel with the others.

@@ -20,7 +20,11 @@ type Sample struct {
 	Investigation string
 	Alert         *alert.Alert
 	Entities      *alert.Entities
-	AssetClasses  []string
+	// AssetClasses are those that were known; nil is unknown and counts as any.
+	AssetClasses []string
+	// Unread says that the native record could not be read again, so that conditions on it count
+	// as satisfied.
+	Unread bool
 	// Severity and Classification are the investigation's.
 	Severity       alert.Severity
 	Classification evidence.Classification
@@ -48,6 +52,8 @@ type Report struct {
 	Alerts         int `json:"alerts"`
 	Hidden         int `json:"hidden"`
 	Investigations int `json:"hidden_investigations"`
+	// Unread of the alerts looked at could not be read in full.
+	Unread int `json:"unread"`
 	// Critical are hidden alerts of severity critical, or of an analytic that has raised one.
 	Critical int `json:"hidden_critical"`
 	// Confirmed are hidden alerts that a person called true_positive; Malicious those that the
@@ -89,8 +95,10 @@ func Backtest(ctx context.Context, d *Definition, history History, limits Limits
 	if err != nil {
 		return nil, err
 	}
+	loose := *c
+	loose.payload = nil
 	b := &backtest{
-		report: Report{Digest: d.Digest(), Tenant: d.Tenant, At: at}, pattern: c, at: at.UnixMicro(),
+		report: Report{Digest: d.Digest(), Tenant: d.Tenant, At: at}, pattern: c, loose: &loose, at: at.UnixMicro(),
 		investigations: map[string]bool{}, classes: map[string]bool{}, hidden: map[string]string{},
 		hiddenOf: map[string]int{}, hosts: map[string]bool{}, accounts: map[string]bool{},
 	}
@@ -108,6 +116,7 @@ func Backtest(ctx context.Context, d *Definition, history History, limits Limits
 type backtest struct {
 	report  Report
 	pattern *compiled
+	loose   *compiled // without the conditions on the native record
 	at      int64
 	probe   probe
 
@@ -134,10 +143,18 @@ func (b *backtest) sample(s *Sample) {
 		b.classes[class(s.Alert)] = true
 	}
 	subject := Subject{Tenant: b.report.Tenant, Alert: s.Alert, Entities: s.Entities, AssetClasses: s.AssetClasses}
+	if s.AssetClasses == nil {
+		subject.AssetClasses = []string{b.pattern.assetClass}
+	}
+	pattern := b.pattern
+	if s.Unread {
+		b.report.Unread++
+		pattern = b.loose
+	}
 	if !b.probe.prepare(&subject, b.at) {
 		return
 	}
-	if _, ok := b.probe.evaluate(b.pattern); !ok {
+	if _, ok := b.probe.evaluate(pattern); !ok {
 		return
 	}
 	b.hide(s, critical || s.Severity >= alert.Critical)

@@ -105,6 +105,28 @@ func TestBacktest(t *testing.T) {
 	}
 }
 
+// TestBacktestCountsTheUnknown: what cannot be looked up again is taken to be covered.
+func TestBacktestCountsTheUnknown(t *testing.T) {
+	d := scan()
+	d.Scope.AssetClass = "server"
+	d.Payload = []PayloadCondition{{"data.proto", Text{Equals, "TCP"}}}
+	for _, c := range []struct {
+		name   string
+		change func(*Sample)
+		hidden int
+	}{
+		{"class and record unknown", func(s *Sample) { s.Unread = true }, 5},
+		{"record known to lack the value", func(*Sample) {}, 0},
+		{"class known to be another", func(s *Sample) { s.Unread, s.AssetClasses = true, []string{"laptop"} }, 0},
+		{"class known to be none", func(s *Sample) { s.Unread, s.AssetClasses = true, []string{} }, 0},
+	} {
+		r, err := Backtest(t.Context(), &d, past(100, 5, func(_ int, s *Sample) { c.change(s) }), Limits{}, testTime)
+		if err != nil || r.Hidden != c.hidden {
+			t.Errorf("%s: %+v %v", c.name, r, err)
+		}
+	}
+}
+
 func TestBacktestFailsWithItsHistory(t *testing.T) {
 	d := scan()
 	broken := errors.New("broken")

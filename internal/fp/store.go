@@ -65,14 +65,14 @@ const updatePattern = `UPDATE fp_patterns SET status = $1, approved_by_1 = $2, a
 
 func scanPattern(row store.Row) (*Pattern, error) {
 	var (
-		p                                                  Pattern
-		name, tenant, definition                           string
-		created                                            int64
-		approved, expiry, reaffirmed, ended, lastOccurence *int64
+		p                                                   Pattern
+		name, tenant, definition                            string
+		created                                             int64
+		approved, expiry, reaffirmed, ended, lastOccurrence *int64
 	)
 	err := row.Scan(&p.ID, &tenant, &name, &definition, &p.Status, &p.Proposer, &p.ApprovedBy1, &p.ApprovalReason1,
 		&p.ApprovedBy2, &p.ApprovalReason2, &created, &approved, &expiry, &p.ReaffirmedBy, &reaffirmed,
-		&p.EndedBy, &p.EndedReason, &ended, &p.Occurrences, &lastOccurence, &p.ShadowDecisions, &p.ShadowDisagreements, &p.Version)
+		&p.EndedBy, &p.EndedReason, &ended, &p.Occurrences, &lastOccurrence, &p.ShadowDecisions, &p.ShadowDisagreements, &p.Version)
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +86,7 @@ func scanPattern(row store.Row) (*Pattern, error) {
 	for _, f := range []struct {
 		to   *time.Time
 		from *int64
-	}{{&p.ApprovedAt, approved}, {&p.Expiry, expiry}, {&p.ReaffirmedAt, reaffirmed}, {&p.EndedAt, ended}, {&p.LastOccurrence, lastOccurence}} {
+	}{{&p.ApprovedAt, approved}, {&p.Expiry, expiry}, {&p.ReaffirmedAt, reaffirmed}, {&p.EndedAt, ended}, {&p.LastOccurrence, lastOccurrence}} {
 		if f.from != nil {
 			*f.to = time.UnixMicro(*f.from).UTC()
 		}

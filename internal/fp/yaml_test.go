@@ -73,7 +73,7 @@ func TestParseDefinitionErrors(t *testing.T) {
 		{"unknown key", "name: x\ntreshold: 0.9\n", 2, `"treshold"`},
 		{"unknown key below", "scope:\n  family: x\n", 2, `"family"`},
 		{"key twice", "name: x\nname: y\n", 2, "twice"},
-		{"two documents", "name: x\n---\nname: y\n", 3, "one pattern a file"},
+		{"two documents", "name: x\n---\nname: y\n", 2, "one pattern a file"},
 		{"threshold", "name: x\nthreshold: 0.5\n", 2, "threshold"},
 		{"threshold no number", "threshold: high\n", 1, "threshold"},
 		{"threshold NaN", "threshold: .nan\n", 1, "threshold"},

@@ -152,11 +152,10 @@ func BestHash(list string) string {
 	return best
 }
 
-// Message, Token and Key add the id of a mail message, of a sign-in session or token, and of
-// a cloud access key.
+// Message adds the id of a mail message, without its angle brackets.
 func (l *Links) Message(id, ref string) { l.id(alert.LinkMessage, strings.Trim(id, "<> "), ref) }
 
-// Token adds the id of a session or token.
+// Token adds the id of a sign-in session or token.
 func (l *Links) Token(id, ref string) { l.id(alert.LinkToken, strings.TrimSpace(id), ref) }
 
 // Key adds a cloud access key.

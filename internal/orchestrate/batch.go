@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/aluskort/aluskort/internal/alert"
 	"github.com/aluskort/aluskort/internal/crash"
 	"github.com/aluskort/aluskort/internal/engine/store"
 	"github.com/aluskort/aluskort/internal/evidence"
+	"github.com/aluskort/aluskort/internal/fp"
 	"github.com/aluskort/aluskort/internal/investigate"
 	"github.com/aluskort/aluskort/internal/parallel"
 )
@@ -52,6 +54,8 @@ type item struct {
 	window time.Time
 	folded investigate.Folded
 	doc    document
+	// failing names sources that should have looked and could not.
+	failing []string
 
 	seq         int64 // set in the transaction
 	redelivered bool
@@ -103,6 +107,9 @@ func (e *Engine) evaluate(m *alert.Message, findings [][]evidence.Finding, i int
 		f := &findings[s][i]
 		if f.Blind != "" {
 			it.folded.Blind = append(it.folded.Blind, e.cfg.Sources[s].Name()+": "+f.Blind)
+			if !f.Unused {
+				it.failing = append(it.failing, e.cfg.Sources[s].Name())
+			}
 		}
 		it.folded.Evidence = append(it.folded.Evidence, f.Items...)
 		it.folded.Tallies = append(it.folded.Tallies, f.Tallies...)
@@ -148,9 +155,9 @@ func (e *Engine) gather(ctx context.Context, msgs []*alert.Message) ([][]evidenc
 		return nil, err
 	}
 	out := make([][]evidence.Finding, len(e.cfg.Sources))
-	done := make(chan error, len(e.cfg.Sources))
+	var asked sync.WaitGroup
 	for s, src := range e.cfg.Sources {
-		go func() {
+		asked.Go(func() {
 			findings, err := safeGather(ctx, src, subjects)
 			if err == nil && len(findings) != len(subjects) {
 				err = fmt.Errorf("answered %d of %d", len(findings), len(subjects))
@@ -159,12 +166,9 @@ func (e *Engine) gather(ctx context.Context, msgs []*alert.Message) ([][]evidenc
 				findings = blind(len(subjects), err)
 			}
 			out[s] = findings
-			done <- nil
-		}()
+		})
 	}
-	for range e.cfg.Sources {
-		<-done
-	}
+	asked.Wait()
 	return out, ctx.Err()
 }
 
@@ -231,6 +235,10 @@ type writer struct {
 	// refreshed says that the last relinked investigation has other link evidence now, whatever
 	// became of its verdict.
 	refreshed bool
+	// stale says that the gate of the patterns may not close anything in this transaction.
+	stale    bool
+	closures []fp.Closure
+	shadowed []string // patterns in shadow, once per match
 }
 
 func (w *writer) run(ev *Evaluated) error {
@@ -246,7 +254,13 @@ func (w *writer) run(ev *Evaluated) error {
 	if err := w.insertAlerts(fresh); err != nil {
 		return err
 	}
+	if err := w.checkPatterns(); err != nil {
+		return err
+	}
 	if err := w.decideAll(groups); err != nil {
+		return err
+	}
+	if err := w.recordPatterns(); err != nil {
 		return err
 	}
 	if err := w.save(); err != nil {

@@ -39,6 +39,8 @@ type Config struct {
 	// Prior is asked for the prior of an analytic; nil takes that of the severity.
 	Prior      func(tenant, source, analytic string, s alert.Severity) reason.Prior
 	Thresholds reason.Thresholds
+	// ShortCircuit closes what approved patterns fit; the zero value closes nothing.
+	ShortCircuit ShortCircuit
 	// Fields flattens native bytes the way the adapter of that source does. Required.
 	Fields func(source string, raw []byte) (alert.Fields, error)
 	// Window is the length of the folding window; 0 means an hour.

@@ -98,6 +98,10 @@ func newKind(before map[string]bool, inv *investigate.Investigation) bool {
 func (w *writer) judge(f *folding) {
 	inv := f.r.inv
 	switch {
+	case f.opened && w.shortCircuit(f.r, f.items):
+		if n := len(f.items) - 1; n > 0 {
+			w.journal.folded(w.now, inv, n)
+		}
 	case f.opened:
 		w.decide(f.r, f.items, []investigate.State{investigate.Received, investigate.Parsing, investigate.Enriching, investigate.Reasoning})
 		if n := len(f.items) - 1; n > 0 {

@@ -84,18 +84,6 @@ func invisible(r rune) bool {
 		r >= 0xe0000 && r <= 0xe0fff
 }
 
-// charsetOf is the charset of the primary value of a type.
-func charsetOf(t alert.EntityType) charset {
-	switch t {
-	case alert.URL:
-		return webText
-	case alert.File, alert.Process, alert.RegistryKey, alert.RegistryValue, alert.Account:
-		return names
-	default:
-		return plainText
-	}
-}
-
 // absent says whether a field holds one of the ways of saying nothing.
 func absent(v string) bool {
 	if len(v) > 9 {

@@ -51,7 +51,8 @@ func (g *graph) account(id int32) {
 	}
 	upn := g.text(id, plainText, "UserPrincipalName", "Upn")
 	sid := g.text(id, plainText, "Sid")
-	value, confidence := "", 1.0
+	var value string
+	confidence := 1.0
 	switch {
 	case name != "" && suffix != "" && !strings.Contains(name, "@"):
 		value = name + "@" + suffix

@@ -224,10 +224,8 @@ func (w *walker) toASCII(host string) (string, bool) {
 func (w *walker) defanged(i, j int) int {
 	host, end := w.refang(i, j)
 	if at := w.text[end:]; len(at) > 0 {
-		n := 0
-		if at[0] == '@' {
-			n = 1
-		} else {
+		n := 1
+		if at[0] != '@' {
 			n = defangedAt(at)
 		}
 		if n > 0 {

@@ -20,7 +20,7 @@ func (w *walker) numeric(i, j int) bool {
 		for end > i && w.text[end-1] == '.' {
 			end--
 		}
-		if _, ok := parseIPv4(w.text[i:end]); ok && !w.isVersion(i, end) {
+		if _, ok := parseIPv4(w.text[i:end]); ok && !w.isVersion(i) {
 			w.emit(alert.IndicatorIPv4, w.text[i:end], i, end, false)
 			found = true
 		}
@@ -78,8 +78,8 @@ var agentWords = map[string]bool{
 	"curl": true, "wget": true, "os": true,
 }
 
-// isVersion says whether the four numbers at text[i:j] are a version by the word before.
-func (w *walker) isVersion(i, j int) bool {
+// isVersion says whether the four numbers at text[i:] are a version by the word before.
+func (w *walker) isVersion(i int) bool {
 	p := i
 	for p > 0 && i-p < 4 && strings.IndexByte(" :=\"'\t", w.text[p-1]) >= 0 {
 		p--
@@ -143,7 +143,7 @@ end:
 		w.emit(alert.IndicatorIPv4, addr.String(), i, j, false)
 	} else {
 		value := addr.String()
-		if strings.IndexAny(value, "0123456789") < 0 || hardwareID(value) {
+		if !strings.ContainsAny(value, "0123456789") || hardwareID(value) {
 			return 0 // dead::beef is a name in C++ as well
 		}
 		w.emit(alert.IndicatorIPv6, value, i, j, false)
@@ -200,7 +200,6 @@ func parseIPv6(s string) (netip.Addr, bool) {
 				return netip.Addr{}, false
 			}
 			n += copy(a[n:], v4[:])
-			i = len(s)
 			break
 		}
 		if k == i || k-i > 4 {

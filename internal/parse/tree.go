@@ -60,10 +60,9 @@ func (t *tree) reset() {
 // stores cut long columns off.
 func (t *tree) load(raw string) error {
 	t.reset()
-	if first := strings.TrimLeft(raw, " \t\r\n\ufeff"); first == "" || first[0] != '[' {
+	raw = strings.TrimLeft(raw, " \t\r\n\ufeff")
+	if raw == "" || raw[0] != '[' {
 		return errNotArray
-	} else {
-		raw = first
 	}
 	t.src.Reset(raw)
 	t.dec.Reset(&t.src, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))

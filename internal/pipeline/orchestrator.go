@@ -58,7 +58,10 @@ func (o *Orchestrator) revise(ctx context.Context) error {
 				return err
 			}
 		}
-		if err := o.sweep(ctx); err != nil {
+		if err := o.drain(ctx, o.Engine.Sweep); err != nil {
+			return err
+		}
+		if err := o.drain(ctx, o.Engine.Rollback); err != nil {
 			return err
 		}
 		t := o.Clock.NewTimer(reviseEvery)
@@ -73,11 +76,11 @@ func (o *Orchestrator) revise(ctx context.Context) error {
 	}
 }
 
-// sweep carries out timers that are due.
-func (o *Orchestrator) sweep(ctx context.Context) error {
-	for due := 1; due > 0; {
+// drain repeats a step until it finds nothing left to do.
+func (o *Orchestrator) drain(ctx context.Context, step func(context.Context) (int, error)) error {
+	for left := 1; left > 0; {
 		err := o.retry(ctx, "state database", nil, func() (err error) {
-			due, err = o.Engine.Sweep(ctx)
+			left, err = step(ctx)
 			return err
 		})
 		if err != nil {

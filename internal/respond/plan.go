@@ -89,7 +89,7 @@ func (p *Planner) Plan(id string, v *evidence.Verdict, entities []alert.Entity, 
 			if n == maxTargets || !r.fits(e) {
 				continue
 			}
-			a := r.on(e.Type, e.Value)
+			a := r.on(e.Type, target(e))
 			if !slices.ContainsFunc(out, func(b Action) bool { return a.Action == b.Action && sameTarget(e.Type, a.Target, b.Target) }) {
 				out = append(out, a)
 				n++
@@ -138,6 +138,15 @@ func (r *rule) fits(e *alert.Entity) bool {
 		return !builtin(e.Value)
 	}
 	return true
+}
+
+// target is what an action names: the sign-in name of an account where the source states it
+// beside a display name.
+func target(e *alert.Entity) string {
+	if upn := e.Properties["upn"]; e.Type == alert.Account && upn != "" {
+		return upn
+	}
+	return e.Value
 }
 
 // sameTarget reports whether two targets are one: a host goes by its short and its full name.

@@ -233,18 +233,19 @@ func (c *compiler) post(cl clue, rule int32, byLength [2]map[string][]int32) {
 			f.equal[cl.text] = id
 			f.maxEqual = max(f.maxEqual, len(cl.text))
 		default:
-			which := 0
+			texts := byLength[0]
 			if len(cl.text) == shortest {
-				which = 1
+				texts = byLength[1]
 			}
-			byLength[which][cl.text] = append(byLength[which][cl.text], id)
+			texts[cl.text] = append(texts[cl.text], id)
 			if cl.field != anyField {
 				s.fields[cl.field].scanned = true
 			}
 		}
 	}
-	if rules := s.posts[id].rules; len(rules) == 0 || rules[len(rules)-1] != rule {
-		s.posts[id].rules = append(rules, rule)
+	p := &s.posts[id]
+	if last := len(p.rules) - 1; last < 0 || p.rules[last] != rule {
+		p.rules = append(p.rules, rule)
 	}
 }
 

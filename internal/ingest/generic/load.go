@@ -249,11 +249,11 @@ func (l *loader) band(n *yaml.Node) {
 			b.to = v
 		},
 	})
-	bands := l.a.severity.bands
-	if len(bands) > 0 && bands[len(bands)-1].to >= b.to {
+	sev := &l.a.severity
+	if last := len(sev.bands) - 1; last >= 0 && sev.bands[last].to >= b.to {
 		l.fail(n, "bands must rise; put this one before the last")
 	}
-	l.a.severity.bands = append(bands, b)
+	sev.bands = append(sev.bands, b)
 }
 
 func (l *loader) entity(n *yaml.Node) {

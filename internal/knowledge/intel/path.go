@@ -44,9 +44,8 @@ func profileVariables(p string) string {
 		}
 	}
 	// Only the drive's letter varies between machines.
-	rest := p
 	if len(p) > 2 && p[1] == ':' && p[2] == '\\' {
-		rest = p[3:]
+		rest := p[3:]
 		switch {
 		case strings.HasPrefix(rest, `users\`):
 			if _, below, ok := strings.Cut(rest[len(`users\`):], `\`); ok {

@@ -41,7 +41,7 @@ func (s *Source) Gather(ctx context.Context, subjects []evidence.Subject) ([]evi
 		case index == nil:
 			out = append(out, evidence.Finding{Blind: blind})
 		case subjects[i].Alert != nil && !index.Imported(subjects[i].Alert.TenantID):
-			out = append(out, evidence.Finding{Blind: "no indicators were imported"})
+			out = append(out, evidence.Finding{Blind: "no indicators were imported", Unused: true})
 		default:
 			out = append(out, evidence.Finding{Items: items(index, &subjects[i])})
 		}

@@ -163,7 +163,7 @@ func firstText(a, b string) string {
 func stixSeverity(kinds []feed.Text, otherwise alert.Severity) (sev alert.Severity, ok bool) {
 	sev, stated := alert.Informational, false
 	for _, k := range kinds {
-		found := alert.Informational
+		var found alert.Severity
 		switch strings.ToLower(string(k)) {
 		case "malicious-activity", "compromised":
 			found = alert.High

@@ -1,0 +1,211 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aluskort/aluskort/internal/audit"
+	"github.com/aluskort/aluskort/internal/clock"
+	"github.com/aluskort/aluskort/internal/engine/store"
+	"github.com/aluskort/aluskort/internal/knowledge/intel"
+)
+
+// Database checks one database. open opens it for reading; nil without an error means that it
+// does not exist yet.
+func Database(name string, open func(context.Context) (store.DB, error)) Check {
+	return Check{name + " database", func(ctx context.Context) (out []Finding) {
+		db, err := open(ctx)
+		if err != nil {
+			return fail("restore it from a backup if the disk is sound; `aluskort migrate` says more", "cannot be opened: %s", err)
+		}
+		if db == nil {
+			return ok("does not exist yet")
+		}
+		defer func() {
+			if err := db.Close(); err != nil {
+				out = append(out, warn("", "does not close: %s", err)...)
+			}
+		}()
+		wrong, err := quickCheck(ctx, db)
+		if err != nil {
+			return fail("see the disk's own log", "cannot be read: %s", err)
+		}
+		if len(wrong) > 0 {
+			return fail("stop the server, keep a copy, restore from a backup", "is damaged: %s", strings.Join(wrong, "; "))
+		}
+		return ok("opens and is sound, %s", db.Dialect())
+	}}
+}
+
+// maxWrong bounds the damages that are named.
+const maxWrong = 5
+
+// quickCheck asks SQLite whether its pages fit together; other engines look after themselves.
+func quickCheck(ctx context.Context, db store.DB) (wrong []string, err error) {
+	if db.Dialect() != store.SQLite {
+		return nil, nil
+	}
+	err = db.View(ctx, func(tx store.Tx) error {
+		rows, err := tx.Query(`PRAGMA quick_check(5)`)
+		if err != nil {
+			return err
+		}
+		for rows.Next() {
+			var line string
+			if err := rows.Scan(&line); err != nil {
+				return fmt.Errorf("%w (%w)", err, rows.Close())
+			}
+			if line != "ok" && len(wrong) < maxWrong {
+				wrong = append(wrong, line)
+			}
+		}
+		if err := rows.Err(); err != nil {
+			return err
+		}
+		return rows.Close()
+	})
+	return wrong, err
+}
+
+// chainTail is how many records of a chain are checked.
+const chainTail = 10_000
+
+// Chain checks the end of every tenant's audit chain. verify returns the reports; none means
+// that nothing was recorded.
+func Chain(verify func(ctx context.Context, records int64) ([]audit.Report, error)) Check {
+	return Check{"audit chain", func(ctx context.Context) []Finding {
+		reports, err := verify(ctx, chainTail)
+		if err != nil {
+			return fail("see the database above", "cannot be read: %s", err)
+		}
+		if len(reports) == 0 {
+			return ok("nothing has been recorded yet")
+		}
+		var out []Finding
+		for i := range reports {
+			r := &reports[i]
+			if r.OK() {
+				out = append(out, ok("tenant %s: head %d, the last %d records fit", r.Tenant, r.Head.Sequence, r.Records)...)
+				continue
+			}
+			words := make([]string, 0, len(r.Findings))
+			for _, f := range r.Findings[:min(len(r.Findings), maxWrong)] {
+				words = append(words, f.String())
+			}
+			out = append(out, fail("`aluskort audit verify` names all of it; keep a copy before anything is repaired", "tenant %s is damaged at record %d: %s", r.Tenant, r.FirstBad, strings.Join(words, "; "))...)
+		}
+		return out
+	}}
+}
+
+// Topics compares the topics that exist with the table. existing returns nil when there is no
+// bus yet, and says in words how settings differ.
+func Topics(table []string, existing func() (names, differences []string, err error)) Check {
+	return Check{"topics", func(context.Context) []Finding {
+		have, differ, err := existing()
+		if err != nil {
+			return fail("restore the folder bus, or remove it while no server runs: what was not processed is lost then", "%s", err)
+		}
+		if have == nil {
+			return ok("no bus yet; its first start makes %d topics", len(table))
+		}
+		var missing, extra []string
+		for _, t := range table {
+			if !slices.Contains(have, t) {
+				missing = append(missing, t)
+			}
+		}
+		for _, t := range have {
+			if !slices.Contains(table, t) {
+				extra = append(extra, t)
+			}
+		}
+		switch {
+		case len(missing) > 0:
+			return warn("`aluskort topics apply` makes them", "missing: %s", strings.Join(missing, ", "))
+		case len(differ) > 0:
+			return warn("`aluskort topics apply` mends them", "%s", strings.Join(differ, "; "))
+		case len(extra) > 0:
+			return warn("they are not used; remove them if nothing else does", "unknown: %s", strings.Join(extra, ", "))
+		default:
+			return ok("all %d exist as they should", len(table))
+		}
+	}}
+}
+
+// RuleReport is what a check of the evidence rules needs: how many are used, and what is wrong
+// with the others, in words.
+type RuleReport struct {
+	Used     int
+	Problems []string
+}
+
+// Rules checks the evidence rules.
+func Rules(load func() (RuleReport, error)) Check {
+	return Check{"rules", func(context.Context) []Finding {
+		r, err := load()
+		switch {
+		case err != nil:
+			return fail("correct or remove the folder that is named", "%s", err)
+		case r.Used == 0:
+			return fail("the shipped rules are part of the program: take a sound build", "no rule can be used")
+		case len(r.Problems) > 0:
+			words := r.Problems[:min(len(r.Problems), maxWrong)]
+			return warn("correct them, or remove them from the folder", "%d used, %d cannot be: %s", r.Used, len(r.Problems), strings.Join(words, "; "))
+		default:
+			return ok("%d used", r.Used)
+		}
+	}}
+}
+
+// Taxonomy checks which techniques are known.
+func Taxonomy(status func(context.Context) (versions string, techniques int, shipped bool, err error)) Check {
+	return Check{"taxonomy", func(ctx context.Context) []Finding {
+		versions, n, shipped, err := status(ctx)
+		switch {
+		case err != nil:
+			return fail("import it again with `aluskort taxonomy import`", "%s", err)
+		case n == 0:
+			return fail("take a sound build", "no technique is known")
+		case shipped:
+			return ok("%d techniques, the shipped table: %s", n, versions)
+		default:
+			return ok("%d techniques: %s", n, versions)
+		}
+	}}
+}
+
+// staleFeed is the age from which the newest import is old: most indicators live for a week.
+const staleFeed = 7 * 24 * time.Hour
+
+// Indicators checks that there is intelligence and that it is fresh.
+func Indicators(clk clock.Clock, known func(context.Context) (n int, imports []intel.Imported, err error)) Check {
+	return Check{"indicators", func(ctx context.Context) []Finding {
+		n, imports, err := known(ctx)
+		const mend = "`aluskort intel import FILE` reads CSV, MISP, STIX and KEV; run it daily"
+		switch {
+		case err != nil:
+			return fail("see the state database above", "%s", err)
+		case len(imports) == 0:
+			return warn(mend, "none were ever imported: alerts are not compared with any")
+		}
+		newest := imports[0].At
+		for _, i := range imports {
+			if i.At.After(newest) {
+				newest = i.At
+			}
+		}
+		age := clk.Now().Sub(newest).Round(time.Minute)
+		switch {
+		case n == 0:
+			return warn(mend, "all have expired; the last import was %s ago", age)
+		case age > staleFeed:
+			return warn(mend, "%d in force; the last import was %s ago", n, age)
+		default:
+			return ok("%d in force; the last import was %s ago", n, age)
+		}
+	}}
+}
