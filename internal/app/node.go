@@ -251,7 +251,7 @@ func (n *Node) buildEngine(ctx context.Context) error {
 
 // patternsEvery is how often patterns and kill switches are read again: those set by another
 // process take effect within it, and ones that cannot be read soon allow nothing.
-const patternsEvery = 10 * time.Second
+const patternsEvery = 5 * time.Second
 
 func (n *Node) openPatterns(ctx context.Context, emitter fp.Emitter) (err error) {
 	n.gate = &fp.Gate{Patterns: &fp.Matcher{}, Switches: &fp.Switches{}}

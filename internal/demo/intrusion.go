@@ -69,7 +69,7 @@ func (s *story) lure(x *intruder) {
 		"Click action": "ClickAllowed", "Threat type": "Phish", "Detection technology": "URL detonation", "AlertPolicyId": fixedGUID("policy/url-click"), "Url": url,
 	}, []entity{box, mail, {"Type": "url", "Url": url}, s.accountOf(x.who), ipEntity(s.egress)},
 		attack(StepPhishing, "The victim opened the relay page and signed in through it.").on(s.victimPC, x.who.sam()))
-	s.suricata(s.sensor, 1000412, "LOCAL INFO TLS to a domain first seen this week", "Misc activity", 3, s.at("07:01:20"), s.victimPC.ip, 50718, s.phishIP, 443, "TCP", "tls",
+	s.suricata(s.sensor, 2900412, "ET INFO TLS to a domain first seen this week", "Misc activity", 3, s.at("07:01:20"), s.victimPC.ip, 50718, s.phishIP, 443, "TCP", "tls",
 		object{"tls": object{"sni": "login." + s.phishDomain, "version": "TLS 1.3", "ja3": object{"hash": s.digest("ja3", 32)}}},
 		attack(StepPhishing, "The victim's browser reaches the relay. The signature fires for any new domain.").alone())
 	s.sentinel(signature{id: "mail-zap", title: "Email messages containing malicious URL removed after delivery", severity: "informational", techniques: []string{"T1566.002"},
@@ -332,7 +332,7 @@ func (s *story) destroyBackups(x *intruder) {
 		text: "Backup catalogues or shadow copies were deleted, as ransomware does before it encrypts."}, x.remote.child("vssadmin", s.at("08:25:11"), sys32+"vssadmin.exe", `vssadmin.exe  delete shadows /all /quiet`, windows), "Ransomware", nil,
 		attack(StepBackups, "The same deletion as Defender for Endpoint sees it."))
 	s.wazuhWindows(signature{id: "61110", title: "Multiple System error events: service stopped", severity: "low", groups: []string{"windows", "windows_system"}, techniques: []string{"T1489"}},
-		bk, s.at("08:25:40"), scm, "7036", "The backup service entered the stopped state", eventdata{"Param1": "Backup Engine Service", "Param2": "stopped", "Binary": "420061006300"},
+		bk, s.at("08:25:40"), scm, "7036", "The backup service entered the stopped state", eventdata{"Param1": "Veeam Agent for Microsoft Windows", "Param2": "stopped", "Binary": "420061006300"},
 		attack(StepBackups, "The backup service stops. It does so after every update.").alone().on(bk, ""))
 }
 

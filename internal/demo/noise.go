@@ -94,13 +94,13 @@ func (s *story) scanner() {
 		priority, port int
 		app, url       string
 	}{
-		{1000501, "LOCAL SCAN Web vulnerability scanner user agent", "Web Application Attack", 1, 443, "http", "/cgi-bin/test.cgi"},
-		{1000502, "LOCAL SCAN SMB null session probe", "Attempted Information Leak", 2, 445, "smb", ""},
-		{1000503, "LOCAL SCAN Remote desktop negotiation without encryption", "Attempted Information Leak", 2, 3389, "rdp", ""},
-		{1000504, "LOCAL WEB Path traversal to a password file", "Web Application Attack", 1, 443, "http", "/..%2f..%2f..%2fetc/passwd"},
-		{1000505, "LOCAL SCAN Database version probe", "Attempted Information Leak", 2, 1433, "failed", ""},
-		{1000506, "LOCAL WEB Lookup expression in a request header", "Attempted Administrator Privilege Gain", 1, 8443, "http", "/?x=${jndi:ldap://scan.invalid/a}"},
-		{1000507, "LOCAL SCAN Rapid connections to many ports", "Detection of a Network Scan", 3, 135, "failed", ""},
+		{2900501, "ET SCAN Web vulnerability scanner user agent", "Web Application Attack", 1, 443, "http", "/cgi-bin/test.cgi"},
+		{2900502, "ET SCAN SMB null session probe", "Attempted Information Leak", 2, 445, "smb", ""},
+		{2900503, "ET SCAN Remote desktop negotiation without encryption", "Attempted Information Leak", 2, 3389, "rdp", ""},
+		{2900504, "ET WEB_SERVER Path traversal to a password file", "Web Application Attack", 1, 443, "http", "/..%2f..%2f..%2fetc/passwd"},
+		{2900505, "ET SCAN Database version probe", "Attempted Information Leak", 2, 1433, "failed", ""},
+		{2900506, "ET WEB_SERVER Lookup expression in a request header", "Attempted Administrator Privilege Gain", 1, 8443, "http", "/?x=${jndi:ldap://scan.invalid/a}"},
+		{2900507, "ET SCAN Rapid connections to many ports", "Detection of a Network Scan", 3, 135, "failed", ""},
 	}
 	s.each("wazuh", "06:52:00", "08:46:00", 22, func(i int, at time.Time) {
 		p, dst, src := ring(probes, i), ring(s.servers(), i), ring([]*host{s.scan, s.scan2}, i)
@@ -342,18 +342,18 @@ func (s *story) policy() {
 	}
 	cdn := func(n int) string { return fmt.Sprintf("198.51.100.%d", 110+n) }
 	list := []uses{
-		{1000601, "LOCAL POLICY DNS over HTTPS to a public resolver", "Potential Corporate Privacy Violation", s.proxy, cdn(1), 443, "TCP", "tls", "doh.resolver.example", "", "the proxy resolves names for guests"},
-		{1000602, "LOCAL POLICY Package manager user agent", "Not Suspicious Traffic", s.buildLinux, cdn(2), 80, "TCP", "http", "packages.example", "Debian APT-HTTP/1.3 (2.7.14)", "the build server fetches packages"},
-		{1000603, "LOCAL POLICY Remote support software seen", "Potential Corporate Privacy Violation", s.mgmt, cdn(3), 443, "TCP", "tls", "relay.remote-support.example", "", "the helpdesk's remote support"},
-		{1000604, "LOCAL INFO Python client fetches an executable", "Misc activity", s.build, cdn(4), 443, "TCP", "http", "wheels.example", "python-requests/2.32.3", "the build fetches dependencies"},
-		{1000605, "LOCAL POLICY SMTP to many destinations", "Potential Corporate Privacy Violation", s.mail, cdn(5), 25, "TCP", "smtp", "", "", "the mail gateway delivers mail"},
-		{1000606, "LOCAL POLICY SNMP with a default community", "Attempted Information Leak", s.mgmt, s.app2.ip, 161, "UDP", "snmp", "", "", "monitoring asks printers and switches"},
-		{1000607, "LOCAL INFO Windows Remote Management request", "Misc activity", s.config, s.app1.ip, 5985, "TCP", "http", "", "Microsoft WinRM Client", "configuration management"},
-		{1000608, "LOCAL POLICY Cloud storage upload", "Potential Corporate Privacy Violation", s.backup2, cdn(6), 443, "TCP", "tls", "objects.storage.example", "", "copies of backups go off site"},
-		{1000609, "LOCAL INFO Update service over plain HTTP", "Not Suspicious Traffic", s.config, cdn(7), 80, "TCP", "http", "updates.vendor.example", "Microsoft-Delivery-Optimization/10.1", "the update server downloads"},
-		{1000610, "LOCAL POLICY File sharing service", "Potential Corporate Privacy Violation", s.desks[3], cdn(8), 443, "TCP", "tls", "share.files.example", "", "marketing sends pictures to a printer"},
-		{1000611, "LOCAL INFO Unusual port for TLS", "Misc activity", s.desks[4], cdn(9), 8443, "TCP", "tls", "portal.supplier.example", "", "a supplier's portal"},
-		{1000612, "LOCAL INFO Large number of DNS answers without a name", "Misc activity", s.dc2, cdn(1), 53, "UDP", "dns", "", "", "the name server forwards questions"},
+		{2900601, "ET POLICY DNS over HTTPS to a public resolver", "Potential Corporate Privacy Violation", s.proxy, cdn(1), 443, "TCP", "tls", "doh.resolver.example", "", "the proxy resolves names for guests"},
+		{2900602, "ET POLICY Package manager user agent", "Not Suspicious Traffic", s.buildLinux, cdn(2), 80, "TCP", "http", "packages.example", "Debian APT-HTTP/1.3 (2.7.14)", "the build server fetches packages"},
+		{2900603, "ET POLICY Remote support software seen", "Potential Corporate Privacy Violation", s.mgmt, cdn(3), 443, "TCP", "tls", "relay.remote-support.example", "", "the helpdesk's remote support"},
+		{2900604, "ET INFO Python client fetches an executable", "Misc activity", s.build, cdn(4), 443, "TCP", "http", "wheels.example", "python-requests/2.32.3", "the build fetches dependencies"},
+		{2900605, "ET POLICY SMTP to many destinations", "Potential Corporate Privacy Violation", s.mail, cdn(5), 25, "TCP", "smtp", "", "", "the mail gateway delivers mail"},
+		{2900606, "ET POLICY SNMP with a default community", "Attempted Information Leak", s.mgmt, s.app2.ip, 161, "UDP", "snmp", "", "", "monitoring asks printers and switches"},
+		{2900607, "ET INFO Windows Remote Management request", "Misc activity", s.config, s.app1.ip, 5985, "TCP", "http", "", "Microsoft WinRM Client", "configuration management"},
+		{2900608, "ET POLICY Cloud storage upload", "Potential Corporate Privacy Violation", s.backup2, cdn(6), 443, "TCP", "tls", "objects.storage.example", "", "copies of backups go off site"},
+		{2900609, "ET INFO Update service over plain HTTP", "Not Suspicious Traffic", s.config, cdn(7), 80, "TCP", "http", "updates.vendor.example", "Microsoft-Delivery-Optimization/10.1", "the update server downloads"},
+		{2900610, "ET POLICY File sharing service", "Potential Corporate Privacy Violation", s.desks[3], cdn(8), 443, "TCP", "tls", "share.files.example", "", "marketing sends pictures to a printer"},
+		{2900611, "ET INFO Unusual port for TLS", "Misc activity", s.desks[4], cdn(9), 8443, "TCP", "tls", "portal.supplier.example", "", "a supplier's portal"},
+		{2900612, "ET INFO Large number of DNS answers without a name", "Misc activity", s.dc2, cdn(1), 53, "UDP", "dns", "", "", "the name server forwards questions"},
 	}
 	why := func(u uses) Truth {
 		return noise(KindIDS, "A policy signature: "+u.why+".").on(u.src, "")

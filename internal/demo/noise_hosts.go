@@ -103,11 +103,11 @@ func (s *story) updates() {
 	})
 }
 
-const bkAgent = `C:\Program Files\Backup Engine\Agent\bkagent.exe`
+const bkAgent = `C:\Program Files\Veeam\Endpoint Backup\Veeam.EndPoint.Service.exe`
 
 func (s *story) backupAgent(h *host) *process {
-	p := s.services(h).child("bkagent", s.start.Add(-30*time.Hour), bkAgent, `"`+bkAgent+`" --service`, "Backup Engine AB")
-	p.product = "Backup Engine"
+	p := s.services(h).child("bkagent", s.start.Add(-30*time.Hour), bkAgent, `"`+bkAgent+`"`, "Veeam Software Group GmbH")
+	p.product = "Veeam Agent for Microsoft Windows"
 	return p
 }
 
@@ -135,7 +135,7 @@ func (s *story) backups() {
 		case 0:
 			s.elasticProcess(signature{id: "vss-delete", title: "Shadow copy deleted", severity: "high", techniques: []string{"T1490"}, text: "A shadow copy was deleted with vssadmin."}, shadow(h, 20+i, at), why("the agent removes the shadow copy that it made"))
 		case 1:
-			s.elasticProcess(signature{id: "diskshadow", title: "Shadow copies scripted with diskshadow", severity: "medium", text: "diskshadow ran a script."}, s.backupAgent(h).child(of("diskshadow", i), at, sys32+"diskshadow.exe", `diskshadow.exe /s "C:\Program Files\Backup Engine\Agent\scripts\freeze.dsh"`, windows), why("the agent freezes the volumes"))
+			s.elasticProcess(signature{id: "diskshadow", title: "Shadow copies scripted with diskshadow", severity: "medium", text: "diskshadow ran a script."}, s.backupAgent(h).child(of("diskshadow", i), at, sys32+"diskshadow.exe", `diskshadow.exe /s "C:\Program Files\Veeam\Endpoint Backup\Scripts\freeze.dsh"`, windows), why("the agent freezes the volumes"))
 		default:
 			s.elasticProcess(signature{id: "wbadmin", title: "Backup versions queried", severity: "low", text: "wbadmin listed the versions of a backup."}, s.backupAgent(h).child(of("wbadmin", i), at, sys32+"wbadmin.exe", `wbadmin.exe get versions -backuptarget:\\`+s.backup.name+`\image$`, windows), why("the agent checks what there is"))
 		}

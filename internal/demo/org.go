@@ -113,6 +113,6 @@ func (w *world) administrators(names func(...*host) []string) []orgAdmin {
 		{"helpdesk", []string{w.logon(adm(w.helpdesk)), w.logon(adm(w.helpdesk2))}, names(w.mgmt), remote},
 		{"domain administration", []string{w.logon(da(w.backupAdmin))}, names(w.mgmt, w.dc, w.dc2), []string{"mmc.exe", "powershell.exe"}},
 		{"build", []string{w.logon("svc-build")}, names(w.build, w.buildLinux), []string{"powershell.exe", "csc.exe", "node.exe"}},
-		{"backup", []string{w.logon("svc-backup")}, names(w.backup, w.backup2), []string{"bkagent.exe", "vssadmin.exe", "wbadmin.exe", "diskshadow.exe"}},
+		{"backup", []string{w.logon("svc-backup")}, names(w.backup, w.backup2), []string{"Veeam.EndPoint.Service.exe", "vssadmin.exe", "wbadmin.exe", "diskshadow.exe"}},
 	}
 }

@@ -187,18 +187,19 @@ func (s *story) logonEvent(h *host, user, kind, pack, workstation, ip, session s
 	return d
 }
 
+// informs is what publishers of signatures write beside the priority.
+var informs = map[int]string{1: "Major", 2: "Minor", 3: "Informational"}
+
 // suricata tells an alert of the intrusion detection system that Wazuh carries.
 func (s *story) suricata(sensor *host, sid int, name, category string, priority int, at time.Time, src string, sport int, dst string, dport int, proto, app string, more object, t Truth) {
-	action := "allowed"
 	flow := object{"pkts_toserver": s.number(fmt.Sprint(src, dst, at, "p"), 3, 40), "pkts_toclient": s.number(fmt.Sprint(src, dst, at, "q"), 2, 60), "bytes_toserver": s.number(fmt.Sprint(src, dst, at), 400, 9000),
 		"bytes_toclient": s.number(fmt.Sprint(dst, src, at), 300, 90000), "start": at.Add(-2 * time.Second).Format("2006-01-02T15:04:05.000000+0000")}
 	data := merge(object{
 		"timestamp": at.Format("2006-01-02T15:04:05.000000+0000"), "flow_id": s.digits(fmt.Sprint("flow", src, dst, sport, at), 16), "in_iface": "ens192", "event_type": "alert",
 		"src_ip": src, "src_port": fmt.Sprint(sport), "dest_ip": dst, "dest_port": fmt.Sprint(dport), "proto": proto, "app_proto": app, "flow": flow,
-		"alert": object{"action": action, "gid": "1", "signature_id": fmt.Sprint(sid), "rev": "3", "signature": name, "category": category, "severity": fmt.Sprint(priority)},
+		"alert": object{"action": "allowed", "gid": "1", "signature_id": fmt.Sprint(sid), "rev": "3", "signature": name, "category": category, "severity": fmt.Sprint(priority),
+			"metadata": object{"signature_severity": []string{informs[priority]}, "attack_target": []string{"Client_and_Server"}, "deployment": []string{"Perimeter", "Internal"}, "created_at": []string{"2024_03_11"}, "updated_at": []string{"2026_02_04"}}},
 	}, more)
-	severity := map[int]string{1: "high", 2: "medium", 3: "low"}[priority]
-	_ = severity // the rule that carries the signatures has one level
 	s.wazuh(signature{id: "86601", title: "Suricata: Alert - " + name, severity: "informational", groups: []string{"ids", "suricata"}}, sensor, at, "json", "/var/log/suricata/eve.json", object{"data": data}, t.on(sensor, ""))
 }
 

@@ -62,7 +62,6 @@ func Ask(inv *investigate.Investigation, t reason.Thresholds, language string) [
 	}
 	render, known := renderer(language)
 	s := read(inv)
-	s.whole = known && render != nil
 	var list []candidate
 	for i := range facts {
 		f := &facts[i]

@@ -13,8 +13,6 @@ import (
 // scene is what an investigation is about, as far as questions can use it: at most one of each.
 type scene struct {
 	inv *investigate.Investigation
-	// whole is set when queries will be made, so that a fact without one is left out.
-	whole bool
 
 	host, account, target     string
 	source, destination       string // addresses
