@@ -5,8 +5,12 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -48,16 +52,54 @@ func (c *demoCmd) tell(e *env, flags *cli, each func(*result.Line)) error {
 	if c.Keep || flags.State != "" {
 		r.report.State = w.dir
 	}
+	if err := c.describe(w.dir); err != nil {
+		return errors.Join(err, w.discard())
+	}
 	// The indicators are in force from the start of a node on.
 	temporary := w.temporary
 	w.temporary = false
-	if err := w.run(e, r.importIntel(e)); err != nil {
-		return err
-	}
+	err = w.run(e, r.importIntel(e))
 	w.temporary = temporary
+	if err != nil {
+		return errors.Join(err, w.discard())
+	}
 	times := app.NewTimes()
 	w.verdicts = func(out []orchestrate.Outcome, _ int64) { times.Observe(out, time.Now()) }
 	return w.run(e, func(ctx context.Context, n *app.Node) error { return r.run(ctx, e, n, times) })
+}
+
+// organisationFile is where a state directory holds what the organisation says about itself.
+const organisationFile = "org.yaml"
+
+// describe puts the company's org.yaml into the state directory. One that stands there and says
+// something else belongs to someone.
+func (c *demoCmd) describe(dir string) error {
+	want, err := demo.Organisation(c.Seed)
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(dir, organisationFile)
+	have, err := os.ReadFile(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return err
+		}
+		return os.WriteFile(path, want, 0o600)
+	case err != nil:
+		return err
+	case !bytes.Equal(have, want):
+		return &usageError{path + " describes another organisation; demo needs a state directory of its own (leave --state out)"}
+	}
+	return nil
+}
+
+// discard removes a temporary state directory in which no node has run to its end.
+func (w *workspace) discard() error {
+	if !w.temporary {
+		return nil
+	}
+	return os.RemoveAll(w.dir)
 }
 
 // demoRun is one telling of the story.

@@ -7,6 +7,8 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -169,6 +171,13 @@ func TestDemoCommand(t *testing.T) {
 	}
 	if code, out, errs := aluskort(t, "", "demo", "--once"); code != exitDone || !strings.Contains(out, "chain verified") {
 		t.Errorf("exit %d: %s%s", code, out, errs)
+	}
+	theirs := t.TempDir()
+	if err := os.WriteFile(filepath.Join(theirs, "org.yaml"), []byte("scanners: [scan-1.example.com]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, errs := aluskort(t, "", "--state", theirs, "demo"); code != exitUsage || !strings.Contains(errs, "another organisation") {
+		t.Errorf("a state directory in use: exit %d: %s", code, errs)
 	}
 	if code, _, _ := aluskort(t, "", "demo", "--seed", "x"); code != exitUsage {
 		t.Errorf("a seed that is no number: exit %d", code)

@@ -164,7 +164,7 @@ func ruleReport(e *env) (doctor.RuleReport, error) {
 		}
 	}
 	registry := app.Registry()
-	src, err := app.LoadRules(folders, func(source string) map[string][]string {
+	src, err := app.LoadRules(folders, nil, func(source string) map[string][]string {
 		if a, ok := registry.Adapter(source); ok {
 			return a.Descriptor().Fields
 		}

@@ -2,10 +2,14 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"time"
 
+	"github.com/aluskort/aluskort/internal/alert"
+	"github.com/aluskort/aluskort/internal/asset"
 	"github.com/aluskort/aluskort/internal/evidence"
 	"github.com/aluskort/aluskort/internal/ingest"
 	"github.com/aluskort/aluskort/internal/ingest/adapters"
@@ -40,6 +44,9 @@ func (n *Node) openKnowledge(ctx context.Context) (*knowledge, error) {
 	if tax, err = store.Load(ctx, tax); err != nil {
 		return nil, err
 	}
+	if err := n.openOrganisation(); err != nil {
+		return nil, err
+	}
 	ruleSource, err := n.loadRules()
 	if err != nil {
 		return nil, err
@@ -52,12 +59,44 @@ func (n *Node) openKnowledge(ctx context.Context) (*knowledge, error) {
 	return &knowledge{taxonomy: orchestrateTaxonomy{tax}, sources: []evidence.Source{ruleSource, intel.NewSource(n.liveIntel)}}, nil
 }
 
+// openOrganisation reads the description of the organisation; without one nothing is known of it.
+func (n *Node) openOrganisation() error {
+	if n.org = n.opts.Org; n.org != nil {
+		return nil
+	}
+	path, named := n.opts.Config.Org, n.opts.Config.Org != ""
+	if !named {
+		path = n.dir.Path("org.yaml")
+	}
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) && !named {
+		n.org = &asset.Org{}
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("organisation: %w", err)
+	}
+	n.org, err = asset.Load(f, path)
+	return errors.Join(err, f.Close())
+}
+
+// organisation adapts the description of the organisation to the orchestrator.
+type organisation struct{ org *asset.Org }
+
+func (o organisation) Adjust(tenant string, s alert.Severity, entities []alert.Entity, at time.Time) (alert.Severity, string) {
+	return o.org.Resolver(tenant).Adjust(s, entities, at)
+}
+
+func (o organisation) CommonLink(tenant string, kind alert.LinkKind, value string) bool {
+	return o.org.Resolver(tenant).CommonLink(kind, value)
+}
+
 func (n *Node) loadRules() (*rules.Source, error) {
 	folders := []fs.FS{shipped.FS, os.DirFS(n.dir.Path("rules"))}
 	for _, d := range n.opts.Config.Rules.Dirs {
 		folders = append(folders, os.DirFS(d))
 	}
-	return LoadRules(folders, func(source string) map[string][]string {
+	return LoadRules(folders, n.org, func(source string) map[string][]string {
 		if a, ok := n.Registry.Adapter(source); ok {
 			return a.Descriptor().Fields
 		}
@@ -67,8 +106,8 @@ func (n *Node) loadRules() (*rules.Source, error) {
 
 // LoadRules loads the rules of all folders into one source. What cannot be used is among the
 // source's problems; the error is only for a folder that cannot be read.
-func LoadRules(folders []fs.FS, fields func(string) map[string][]string) (*rules.Source, error) {
-	cfg := rules.Config{Fields: fields}
+func LoadRules(folders []fs.FS, org rules.Org, fields func(string) map[string][]string) (*rules.Source, error) {
+	cfg := rules.Config{Fields: fields, Org: org}
 	for i, f := range folders {
 		list, problems, err := rules.Load(f)
 		if err != nil {

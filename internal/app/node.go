@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/aluskort/aluskort/internal/alert"
+	"github.com/aluskort/aluskort/internal/asset"
 	"github.com/aluskort/aluskort/internal/audit"
 	"github.com/aluskort/aluskort/internal/auditlog"
 	"github.com/aluskort/aluskort/internal/clock"
@@ -42,6 +43,8 @@ type Options struct {
 	Config config.Config
 	Clock  clock.Clock
 	Log    *slog.Logger
+	// Org describes the organisation; nil means that the configured file is read.
+	Org *asset.Org
 	// OnVerdict is told about every batch of verdicts once it is durable, and up to which number
 	// the default tenant's audit events were emitted by then.
 	OnVerdict func(out []orchestrate.Outcome, emitted int64)
@@ -72,6 +75,7 @@ type Node struct {
 	// liveIntel is the index that the indicators source reads; Refresh swaps it.
 	liveIntel *intel.Live
 	gate      *fp.Gate
+	org       *asset.Org
 	closers   []func() error
 }
 
@@ -237,7 +241,7 @@ func (n *Node) buildEngine(ctx context.Context) error {
 	}
 	n.Engine, err = orchestrate.New(orchestrate.Config{
 		DB: n.State, Outbox: n.relay.Outbox(), Audit: emitting, Taxonomy: know.taxonomy, Planner: planner,
-		Sources: know.sources, ShortCircuit: orchestrate.ShortCircuit{Gate: n.gate, Store: n.Patterns}, Fields: n.Registry.Fields, Thresholds: thresholds, Window: n.opts.Config.Fold.Window.Std(),
+		Sources: know.sources, Org: organisation{n.org}, ShortCircuit: orchestrate.ShortCircuit{Gate: n.gate, Store: n.Patterns}, Fields: n.Registry.Fields, Thresholds: thresholds, Window: n.opts.Config.Fold.Window.Std(),
 		Clock: n.opts.Clock, Log: n.opts.Log,
 		OnCommit: func(out []orchestrate.Outcome) {
 			n.flow.decided(len(out))

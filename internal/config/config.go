@@ -25,6 +25,8 @@ type Config struct {
 	State string `yaml:"state"`
 	// Tenant is the tenant of an embedded installation.
 	Tenant string `yaml:"tenant"`
+	// Org is the file that describes the organisation; empty means org.yaml in the state directory.
+	Org string `yaml:"org"`
 	// Listen is the address of the API and the intake. Loopback unless told otherwise.
 	Listen string `yaml:"listen"`
 	Log    Log    `yaml:"log"`

@@ -55,12 +55,14 @@ type Investigation struct {
 	Escalated bool `json:"escalated,omitempty"`
 
 	// SourceSeverity is the highest severity that an alert of the fold came with.
-	SourceSeverity alert.Severity      `json:"source_severity"`
-	Verdict        evidence.Verdict    `json:"verdict"`
-	Evidence       []evidence.Evidence `json:"evidence,omitempty"`
-	Entities       []alert.Entity      `json:"entities,omitempty"`
-	Indicators     []alert.Indicator   `json:"indicators,omitempty"`
-	Techniques     []Technique         `json:"techniques,omitempty"`
+	SourceSeverity alert.Severity `json:"source_severity"`
+	// SeverityWhy says why the investigation is of another severity.
+	SeverityWhy string              `json:"severity_why,omitempty"`
+	Verdict     evidence.Verdict    `json:"verdict"`
+	Evidence    []evidence.Evidence `json:"evidence,omitempty"`
+	Entities    []alert.Entity      `json:"entities,omitempty"`
+	Indicators  []alert.Indicator   `json:"indicators,omitempty"`
+	Techniques  []Technique         `json:"techniques,omitempty"`
 	// Quarantined are stated technique ids that no taxonomy knows.
 	Quarantined []string  `json:"quarantined_techniques,omitempty"`
 	Links       []LinkKey `json:"links,omitempty"`

@@ -100,7 +100,7 @@ func (e *Engine) evaluate(m *alert.Message, findings [][]evidence.Finding, i int
 		invID: investigate.ID(a.TenantID, m.Fingerprint, window), doc: e.codec.pack(frame),
 		folded: investigate.Folded{
 			Severity: a.Severity, At: at, Entities: m.Entities.List, Indicators: m.Entities.Indicators,
-			Techniques: techniques, Quarantined: quarantined, Links: a.Links, Missing: missing, Quality: quality,
+			Techniques: techniques, Quarantined: quarantined, Links: e.links(a), Missing: missing, Quality: quality,
 		},
 	}
 	for s := range findings {
@@ -116,6 +116,14 @@ func (e *Engine) evaluate(m *alert.Message, findings [][]evidence.Finding, i int
 	}
 	e.addTechniques(&it.folded)
 	return it, nil
+}
+
+// links are the keys of an alert that say something: not those that everybody shares.
+func (e *Engine) links(a *alert.Alert) []alert.Link {
+	if e.cfg.Org == nil {
+		return a.Links
+	}
+	return slices.DeleteFunc(slices.Clone(a.Links), func(l alert.Link) bool { return e.cfg.Org.CommonLink(a.TenantID, l.Kind, l.Value) })
 }
 
 // addTechniques adds the techniques that evidence speaks of.

@@ -27,6 +27,16 @@ type Taxonomy interface {
 	Resolve(ids []string) (known []investigate.Technique, unknown []string)
 }
 
+// Organisation is what the engine asks about the customer's own assets.
+type Organisation interface {
+	// Adjust raises or lowers the severity of the source by one step, by what the assets are
+	// worth, with the reason; without one it returns the severity as it is.
+	Adjust(tenant string, source alert.Severity, entities []alert.Entity, at time.Time) (alert.Severity, string)
+	// CommonLink reports whether a key is shared by many who have nothing to do with each other:
+	// the address of a proxy, a gateway or a scanner.
+	CommonLink(tenant string, kind alert.LinkKind, value string) bool
+}
+
 // Config is what an Engine is made of. DB, Outbox, Audit, Taxonomy, Planner and Fields are required.
 type Config struct {
 	DB       store.DB
@@ -39,6 +49,8 @@ type Config struct {
 	// Prior is asked for the prior of an analytic; nil takes that of the severity.
 	Prior      func(tenant, source, analytic string, s alert.Severity) reason.Prior
 	Thresholds reason.Thresholds
+	// Org may be nil: then severities stay and every key links.
+	Org Organisation
 	// ShortCircuit closes what approved patterns fit; the zero value closes nothing.
 	ShortCircuit ShortCircuit
 	// Fields flattens native bytes the way the adapter of that source does. Required.

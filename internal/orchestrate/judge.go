@@ -230,8 +230,11 @@ func (w *writer) revise(r *row) {
 
 // verdict is what the evidence says now; it reorders the evidence and sets what each counts.
 func (e *Engine) verdict(inv *investigate.Investigation) (evidence.Verdict, []respond.Action) {
+	prior := e.cfg.Prior(inv.TenantID, inv.Source, inv.Analytic, inv.SourceSeverity)
 	severity := inv.SourceSeverity
-	prior := e.cfg.Prior(inv.TenantID, inv.Source, inv.Analytic, severity)
+	if e.cfg.Org != nil {
+		severity, inv.SeverityWhy = e.cfg.Org.Adjust(inv.TenantID, inv.SourceSeverity, inv.Entities, inv.FirstSeen)
+	}
 	alone := ""
 	if own := withoutLinks(inv.Evidence); len(own) < len(inv.Evidence) {
 		v := reason.Decide(prior, own, severity, nil, e.cfg.Thresholds)

@@ -83,6 +83,7 @@ type Investigation struct {
 	Confidence     float64                 `json:"confidence"`
 	Probability    float64                 `json:"malicious_probability"`
 	Severity       alert.Severity          `json:"severity"`
+	SeverityWhy    string                  `json:"severity_why,omitempty"`
 	By             string                  `json:"by"`
 	Evidence       []Evidence              `json:"evidence"`
 	Techniques     []investigate.Technique `json:"techniques"`
@@ -161,7 +162,7 @@ func OfInvestigation(inv *investigate.Investigation) Investigation {
 	out := Investigation{
 		ID: inv.ID, State: inv.State, WaitReason: inv.WaitReason, WaitWhy: inv.WaitWhy, Classification: v.Classification, Reason: v.Reason,
 		Revision: v.Revision, Prior: v.Prior, PriorSource: v.PriorSource, Confidence: v.Confidence, Probability: v.Probability,
-		Severity: v.Severity, By: v.By, Evidence: []Evidence{}, Techniques: inv.Techniques, Unknowns: v.Unknowns, Alternative: v.Alternative, Counterfactual: v.Counterfactual,
+		Severity: v.Severity, SeverityWhy: inv.SeverityWhy, By: v.By, Evidence: []Evidence{}, Techniques: inv.Techniques, Unknowns: v.Unknowns, Alternative: v.Alternative, Counterfactual: v.Counterfactual,
 		Actions: inv.Actions, RiskState: inv.RiskState, Degradation: inv.Degradation, Alerts: inv.Alerts,
 		FirstSeen: inv.FirstSeen, LastSeen: inv.LastSeen,
 	}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-
 )
 
 // topic says what a fact is about; answers to two facts of one topic go together.
@@ -18,7 +17,8 @@ const (
 )
 
 // fact is something that may be asked. The weights stand on the ladder of the shipped rules:
-// 1.5 for what also happens otherwise, 3 for what rarely does, 4 for a specific proof.
+// 1.5 for what also happens otherwise, 3 for what rarely does, 4 for a specific proof. That nobody
+// announced something, or that it was never seen, is common among the harmless too and weighs little.
 type fact struct {
 	topic   topic
 	yes, no float64
@@ -69,17 +69,17 @@ var facts = []fact{
 	{topic: effect, yes: 3, no: -2, ask: serviceStarted},
 	{topic: effect, yes: 3, no: -1, ask: opened},
 	{topic: effect, yes: 3, no: -1, ask: connected},
-	{topic: familiar, yes: -3, no: 1.5, ask: signedInBefore},
+	{topic: familiar, yes: -3, no: 1, ask: signedInBefore},
 	{topic: familiar, yes: -3, no: 1, ask: hashKnown},
-	{topic: familiar, yes: -2.5, no: 1.5, ask: lineageKnown},
-	{topic: familiar, yes: -2, no: 1.5, ask: destinationKnown},
-	{topic: familiar, yes: -2, no: 1.5, ask: domainKnown},
-	{topic: familiar, yes: -2, no: 1, ask: programUsual},
-	{topic: authorised, yes: -3.5, no: 1.5, expected: true, ask: usualChange},
-	{topic: authorised, yes: -3.5, no: 1.5, ask: updated},
-	{topic: authorised, yes: -4, no: 0.5, expected: true, ask: announced},
-	{topic: context, yes: 2, no: -1, ask: others},
-	{topic: familiar, yes: -1.5, no: 0.5, ask: frequent},
+	{topic: familiar, yes: -2.5, no: 1, ask: lineageKnown},
+	{topic: familiar, yes: -2, no: 1, ask: destinationKnown},
+	{topic: familiar, yes: -2, no: 1, ask: domainKnown},
+	{topic: familiar, yes: -2, no: 0.5, ask: programUsual},
+	{topic: authorised, yes: -3.5, no: 1, expected: true, ask: usualChange},
+	{topic: authorised, yes: -3.5, no: 1, ask: updated},
+	{topic: authorised, yes: -4, no: 0.25, expected: true, ask: announced},
+	{topic: context, yes: 1.5, no: -0.5, ask: others},
+	{topic: familiar, yes: -1.5, no: 0.25, ask: frequent},
 }
 
 func guessed(s *scene) (text, why string, q search, ok bool) {
@@ -337,4 +337,3 @@ func quoted(v string) string {
 	}
 	return fmt.Sprintf("\"%s\"", clean)
 }
-

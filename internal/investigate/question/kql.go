@@ -2,6 +2,7 @@ package question
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -18,7 +19,7 @@ var kqlTables = map[dataset]table{
 		fHost: cols("DeviceName"), fProcess: cols("InitiatingProcessFileName"), fDomain: shaped(within, "RemoteUrl"),
 	}},
 	signins: {from: "SigninLogs", filters: []string{`ResultType == "0"`}, columns: map[field][]column{
-		fAccount: cols("UserPrincipalName"), fSource: cols("IPAddress"), fHost: cols("AppDisplayName"), fAction: cols("ClientAppUsed"),
+		fAccount: cols("UserPrincipalName"), fSource: cols("IPAddress"), fAction: cols("AppDisplayName", "ClientAppUsed"),
 	}},
 	logons: {from: "SecurityEvent", filters: []string{"EventID == 4624"}, columns: map[field][]column{
 		fHost: cols("Computer"), fAccount: cols("TargetUserName"), fSource: cols("IpAddress"), fAction: cols("LogonType"),
@@ -80,6 +81,16 @@ func kqlCondition(c *condition, columns []column) string {
 			switch {
 			case col.shape == within && c.field == fHost:
 				parts = append(parts, col.name+" has "+kqlString(short(v)))
+			case col.shape == within && c.field == fAccount:
+				// The entities of an alert hold the parts of an account apart.
+				name, domain, _ := strings.Cut(sam(v), "@")
+				text := col.name + " has " + kqlString(name)
+				if domain != "" {
+					text = "(" + text + " and " + col.name + " has " + kqlString(domain) + ")"
+				}
+				if !slices.Contains(parts, text) {
+					parts = append(parts, text)
+				}
 			case col.shape == within:
 				parts = append(parts, col.name+" has "+kqlString(v))
 			case c.field == fHost:

@@ -13,9 +13,12 @@ const eventdata = "data.win.eventdata."
 
 // wazuhTables are the fields of alerts in the Wazuh indexer. Their filters are JSON.
 var wazuhTables = map[dataset]table{
-	processes: {filters: []string{terms("data.win.system.eventID", `"1"`, `"4688"`)}, columns: map[field][]column{
-		fHost: cols("agent.name"), fAccount: cols(eventdata+"user", eventdata+"subjectUserName"), fProcess: shaped(path, eventdata+"image", eventdata+"newProcessName"),
-		fParent: shaped(path, eventdata+"parentImage", eventdata+"parentProcessName"), fCommand: cols(eventdata + "commandLine"), fHash: shaped(within, eventdata+"hashes"),
+	processes: {filters: []string{
+		`{"bool":{"should":[` + terms("data.win.system.eventID", `"1"`, `"4688"`) + `,{"exists":{"field":"data.audit.exe"}}],"minimum_should_match":1}}`,
+	}, columns: map[field][]column{
+		fHost: cols("agent.name"), fAccount: cols(eventdata+"user", eventdata+"subjectUserName", "data.audit.auid"),
+		fProcess: shaped(path, eventdata+"image", eventdata+"newProcessName", "data.audit.exe"), fParent: shaped(path, eventdata+"parentImage", eventdata+"parentProcessName"),
+		fCommand: cols(eventdata+"commandLine", "data.audit.command"), fHash: shaped(within, eventdata+"hashes"),
 	}},
 	network: {filters: []string{
 		terms("data.win.system.eventID", `"3"`),
@@ -90,13 +93,10 @@ func wazuh(s *search) (string, bool) {
 		q["must_not"] = not
 	}
 	body := object{"query": object{"bool": q}, "size": rows, "sort": []any{object{"timestamp": "asc"}}}
-	if by := s.counted(&t); len(by) > 0 {
+	if len(s.by) > 0 {
 		body["size"] = 0
 		delete(body, "sort")
-		body["aggs"] = object{"found": object{
-			"terms": object{"field": by[0], "size": rows},
-			"aggs":  object{"first": object{"min": object{"field": "timestamp"}}, "last": object{"max": object{"field": "timestamp"}}},
-		}}
+		body["aggs"] = aggregations(s.columns(&t, s.by[0]))
 	} else {
 		body["_source"] = append([]string{"timestamp"}, s.shown(&t)...)
 	}
@@ -107,6 +107,16 @@ func wazuh(s *search) (string, bool) {
 		return "", false
 	}
 	return strings.TrimSuffix(b.String(), "\n"), true
+}
+
+// aggregations count by each of the columns, since a record fills one of them.
+func aggregations(columns []column) object {
+	span := object{"first": object{"min": object{"field": "timestamp"}}, "last": object{"max": object{"field": "timestamp"}}}
+	out := object{}
+	for _, c := range columns {
+		out[c.name] = object{"terms": object{"field": c.name, "size": rows}, "aggs": span}
+	}
+	return out
 }
 
 func wazuhCondition(c *condition, columns []column) any {
