@@ -3,8 +3,15 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
+	"math/big"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -234,6 +241,60 @@ func TestServeRefusesOpenAddresses(t *testing.T) {
 			t.Errorf("%v: exit %d %s", args, code, errs)
 		}
 	}
+}
+
+// TestServeTLS: commands on this machine trust the very certificate that the server has,
+// whatever its names, and no other.
+func TestServeTLS(t *testing.T) {
+	dir := t.TempDir()
+	cert, key := selfSigned(t, dir, "a"), filepath.Join(dir, "a.key")
+	s := serve(t, filepath.Join(dir, "state"), "--tls-cert", cert, "--tls-key", key)
+	if !strings.HasPrefix(s.info.URL, "https://") {
+		t.Errorf("URL %s", s.info.URL)
+	}
+	s.want(t, exitDone, "review", "list")
+	info := s.info
+	info.Certificate = strings.Repeat("00", 32)
+	b, err := json.Marshal(info)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(s.state, serverFile), b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out := s.want(t, exitFailed, "review", "list"); !strings.Contains(out, "another certificate") {
+		t.Errorf("another certificate: %q", out)
+	}
+	if code := s.end(t); code != exitDone {
+		t.Errorf("serve ended with %d: %s", code, s.errs)
+	}
+}
+
+// selfSigned writes a certificate and its key and returns the path of the former.
+func selfSigned(t *testing.T, dir, name string) string {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "soc.example.com"}, DNSNames: []string{"soc.example.com"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for ext, block := range map[string]*pem.Block{"crt": {Type: "CERTIFICATE", Bytes: der}, "key": {Type: "PRIVATE KEY", Bytes: private}} {
+		if err := os.WriteFile(filepath.Join(dir, name+"."+ext), pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return filepath.Join(dir, name+".crt")
 }
 
 func TestTokenCommands(t *testing.T) {

@@ -167,7 +167,7 @@ func (w *world) settle(t *testing.T) {
 var serial atomic.Int64
 
 // example returns one of the example alerts, by its rule, with an identity and a host of its own.
-func example(t *testing.T, ruleID string) string {
+func example(t testing.TB, ruleID string) string {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join("..", "..", "examples", "wazuh-alerts.jsonl"))
 	if err != nil {
@@ -200,7 +200,7 @@ func must(b []byte, err error) []byte {
 }
 
 // plain is an alert whose evidence decides nothing.
-func plain(t *testing.T) string { return example(t, "5710") }
+func plain(t testing.TB) string { return example(t, "5710") }
 
 // needsApproval is an alert whose plan has an action that a person must approve.
 func needsApproval(t *testing.T) string { return example(t, "92057") }

@@ -213,7 +213,9 @@ type fake struct {
 	api     *api.API
 }
 
-func newFake(t *testing.T) *fake {
+func newFake(t testing.TB) *fake { return limitedFake(t, api.Limits{}) }
+
+func limitedFake(t testing.TB, limits api.Limits) *fake {
 	t.Helper()
 	f := &fake{health: ops.NewHealth()}
 	f.health.Open()
@@ -236,7 +238,7 @@ func newFake(t *testing.T) *fake {
 			}
 			return f.dead
 		},
-		OutboxLag: func() (int, time.Duration) { return f.rows, f.age },
+		OutboxLag: func() (int, time.Duration) { return f.rows, f.age }, Limits: limits,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -359,10 +361,10 @@ func TestCoalescingSeparatesFaults(t *testing.T) {
 
 // TestBodyBudget: large bodies at the same time are refused rather than kept.
 func TestBodyBudget(t *testing.T) {
-	f := newFake(t)
+	f := limitedFake(t, api.Limits{Body: 32 << 10, InFlight: 96 << 10})
 	release := make(chan struct{})
 	f.offer = func(context.Context, int) error { <-release; return nil }
-	body := plain(t) + strings.Repeat(" ", 20<<20)
+	body := plain(t) + strings.Repeat(" ", 20<<10)
 	codes := make(chan int, 12)
 	for range 12 {
 		go func() { codes <- f.post("/v1/ingest/auto", body).Code }()
@@ -384,5 +386,22 @@ func TestBodyBudget(t *testing.T) {
 	}
 	if w := f.post("/v1/ingest/auto", body); w.Code != http.StatusAccepted {
 		t.Errorf("afterwards: %d %s", w.Code, w.Body)
+	}
+}
+
+// BenchmarkIngest is a request of 100 alerts up to the bus, which answers at once.
+func BenchmarkIngest(b *testing.B) {
+	f := newFake(b)
+	var body strings.Builder
+	for range 100 {
+		body.WriteString(plain(b) + "\n")
+	}
+	b.SetBytes(int64(body.Len()))
+	b.ReportAllocs()
+	for b.Loop() {
+		f.calls = f.calls[:0]
+		if w := f.post("/v1/ingest/wazuh", body.String()); w.Code != http.StatusAccepted {
+			b.Fatal(w.Code, w.Body)
+		}
 	}
 }

@@ -146,7 +146,8 @@ func (a *API) answer(r *http.Request, id [32]byte, e *answered, decide func(*htt
 		e.err = err
 		return
 	}
-	e.err, e.status, e.body, e.etag = nil, http.StatusOK, append(b, '\n'), tagOf(body)
+	b = append(b, '\n')
+	e.err, e.status, e.body, e.etag = nil, http.StatusOK, b, tagOf(body)
 }
 
 func tagOf(body any) string {

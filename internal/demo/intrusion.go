@@ -12,7 +12,7 @@ const (
 	StepMailbox    = "mailbox and MFA persistence"
 	StepVPN        = "vpn"
 	StepDiscovery  = "discovery"
-	StepCredential = "credential access"
+	StepDump       = "credential access"
 	StepLateral    = "lateral movement"
 	StepDCSync     = "domain replication"
 	StepCloud      = "cloud persistence"
@@ -25,8 +25,8 @@ const (
 type intruder struct {
 	who, adm, da                       person
 	upn, mailID, session, browser, sub string
-	desktop, desk                      string // logon session on the victim's machine, and its name
-	shell, dump, exec, remote          *process
+	desk                               string // names the logon session on the victim's machine
+	shell, remote                      *process
 	awsKey                             string
 }
 
@@ -210,30 +210,28 @@ func (s *story) steal(x *intruder) {
 	// The helpdesk has repaired this computer this morning: its session is still in memory.
 	elevated := x.shell.child("cmd/elevated", s.at("07:41:50"), cmdExe, `cmd.exe /k`, windows).as(s.logon(x.who.sam()), x.desk, "High")
 	dump := elevated.child("rundll32/dump", s.at("07:43:15"), sys32+"rundll32.exe", `rundll32.exe  C:\Windows\System32\comsvcs.dll, MiniDump 712 C:\ProgramData\wer1c7.tmp full`, windows)
-	x.dump = dump
 	s.elasticProcess(signature{id: "comsvcs", title: "Process memory dumped with comsvcs.dll", severity: "critical", techniques: []string{"T1003.001"},
-		text: "rundll32 was told to write the memory of a process to a file."}, dump, attack(StepCredential, "The memory of LSASS is written to a file with a name that means nothing."))
+		text: "rundll32 was told to write the memory of a process to a file."}, dump, attack(StepDump, "The memory of LSASS is written to a file with a name that means nothing."))
 	s.wazuhWindows(signature{id: "92900", title: "Lsass process was accessed by rundll32.exe with read permissions, possible credential dump", severity: "high", groups: []string{"sysmon", "sysmon_eid10_detections", "windows"}, techniques: []string{"T1003.001"}},
 		pc, s.at("07:43:16"), sysmon, "10", "Process accessed", eventdata{
 			"RuleName": "-", "UtcTime": s.at("07:43:16").Format("2006-01-02 15:04:05.000"), "SourceProcessGUID": s.processGUID(dump), "SourceProcessId": fmt.Sprint(s.pid(dump)), "SourceThreadId": "5160", "SourceImage": dump.image, "SourceUser": dump.account(),
 			"TargetProcessGUID": "{" + s.guid("lsass/"+pc.name) + "}", "TargetProcessId": "712", "TargetImage": sys32 + "lsass.exe", "TargetUser": system, "GrantedAccess": "0x1FFFFF",
 			"CallTrace": `C:\Windows\SYSTEM32\ntdll.dll+9fc24|C:\Windows\System32\KERNELBASE.dll+2e7ce|C:\Windows\System32\dbgcore.DLL+6ed6|C:\Windows\System32\comsvcs.dll+2f0b2`,
-		}, attack(StepCredential, "The same process opens LSASS with all rights, through the dump library.").on(pc, x.who.sam()))
+		}, attack(StepDump, "The same process opens LSASS with all rights, through the dump library.").on(pc, x.who.sam()))
 	s.defenderProcess(signature{id: "lsass", title: "Suspicious access to LSASS service", severity: "high", techniques: []string{"T1003.001"},
 		text: "A process read the memory of the Local Security Authority in a way that credential theft tools do."}, dump, "CredentialAccess", object{"ThreatName": "Behavior:Win32/LsassDump"},
-		attack(StepCredential, "The dump as Defender for Endpoint sees it: password hashes of the helpdesk's account are in it."))
+		attack(StepDump, "The dump as Defender for Endpoint sees it: password hashes of the helpdesk's account are in it."))
 	s.wazuhWindows(signature{id: "67024", title: "A logon was attempted using explicit credentials", severity: "informational", groups: []string{"windows", "windows_security"}, techniques: []string{"T1078"}},
 		pc, s.at("07:47:22"), security, "4648", "A logon was attempted using explicit credentials", eventdata{
 			"SubjectUserSid": s.sid(x.who.sam()), "SubjectUserName": x.who.sam(), "SubjectDomainName": s.netbios, "SubjectLogonId": s.session(pc, x.desk), "TargetUserName": adm(x.adm), "TargetDomainName": s.netbios,
 			"TargetServerName": s.fqdn(s.fileServer), "TargetInfo": "cifs/" + s.fqdn(s.fileServer), "ProcessId": fmt.Sprintf("0x%x", s.pid(elevated)), "ProcessName": cmdExe, "IpAddress": "-", "IpPort": "-",
-		}, attack(StepCredential, "The helpdesk's administrative account is tried from the victim's computer. \"Run as\" looks the same.").alone())
+		}, attack(StepDump, "The helpdesk's administrative account is tried from the victim's computer. \"Run as\" looks the same.").alone())
 }
 
 func (s *story) spread(x *intruder) {
 	pc, fs, account := s.victimPC, s.fileServer, s.logon(adm(x.adm))
 	exec := x.shell.child("psexec", s.at("07:50:05"), `C:\Users\Public\Libraries\PsExec64.exe`, `PsExec64.exe  -accepteula \\`+fs.name+` -s -h cmd.exe`, microsoft).as(account, "stolen", "High")
 	exec.original, exec.product = "psexec.c", "Sysinternals PsExec"
-	x.exec = exec
 	s.splunkProcess(signature{id: "psexec", title: "Remote command tool started", severity: "medium", techniques: []string{"T1569.002", "T1021.002"},
 		text: "PsExec was started. Administrators use it from the management hosts."}, exec, attack(StepLateral, "The helpdesk's tool and account, but from the computer of a finance user and a public folder."))
 	s.wazuhService(signature{id: "61138", title: "New Windows Service Created", severity: "low", groups: []string{"windows", "windows_system"}, techniques: []string{"T1543.003"}},

@@ -236,7 +236,7 @@ func (s *story) development() {
 			log := fmt.Sprintf("%s %s sudo: svc-build : TTY=unknown ; PWD=/var/lib/runner/work ; USER=root ; COMMAND=/usr/bin/apt-get install -y build-essential", at.Format("Jan _2 15:04:05"), s.buildLinux.name)
 			s.wazuh(signature{id: "5402", title: "Successful sudo to ROOT executed.", severity: "informational", groups: []string{"syslog", "sudo"}, techniques: []string{"T1059.004"}}, s.buildLinux, at, "sudo", "/var/log/auth.log", object{
 				"full_log": log, "predecoder": object{"program_name": "sudo", "timestamp": at.Format("Jan _2 15:04:05"), "hostname": s.buildLinux.name},
-				"data": object{"srcuser": "svc-build", "dstuser": "root", "tty": "unknown", "pwd": "/var/lib/runner/work", "command": "/usr/bin/apt-get install -y build-essential"},
+				"data": object{"srcuser": "svc-build", "dstuser": "root", "tty": "unknown", "pwd": "/var/lib/runner/work", "command": "/usr/bin/apt-get install -y build-essential"}, //nolint:gosec // G101: sudo names the working directory pwd
 			}, why("the build installs packages").on(s.buildLinux, "svc-build"))
 		default:
 			p := agent.child(of("compiler", i), at.Add(-2*time.Second), `C:\Program Files\Microsoft Visual Studio\2022\BuildTools\MSBuild\Current\Bin\Roslyn\csc.exe`, `csc.exe /noconfig @C:\agent\_work\7\s\obj\Core.rsp`, microsoft)

@@ -2,7 +2,11 @@
 
 package doctor
 
-import "golang.org/x/sys/unix"
+import (
+	"errors"
+
+	"golang.org/x/sys/unix"
+)
 
 // permissionsMatter says that files have owner, group and others.
 const permissionsMatter = true
@@ -19,5 +23,5 @@ func FreeBytes(dir string) (int64, error) {
 // Alive reports whether a process exists.
 func Alive(pid int) bool {
 	err := unix.Kill(pid, 0)
-	return err == nil || err == unix.EPERM //nolint:errorlint // an errno is returned as it is
+	return err == nil || errors.Is(err, unix.EPERM)
 }

@@ -161,7 +161,7 @@ func TestChain(t *testing.T) {
 		return Chain(func(context.Context, int64) ([]audit.Report, error) { return reports, err })
 	}
 	expect(t, chain(nil), OK, "nothing has been recorded")
-	expect(t, chain(nil, audit.Report{Tenant: "t", Records: 5}), OK, "tenant t")
+	expect(t, chain(nil, audit.Report{Tenant: "t", Records: 5, FirstBad: -1}), OK, "tenant t")
 	expect(t, chain(nil, audit.Report{Tenant: "t", Findings: []audit.Finding{{}}, FirstBad: 3}), Fail, "record 3")
 	expect(t, chain(errors.New("unreadable")), Fail, "unreadable")
 }

@@ -29,7 +29,8 @@ func shippedTexts(t *testing.T) map[string]string {
 				return err
 			}
 			b, err := fs.ReadFile(root, name)
-			out[prefix+name] = strings.ToLower(string(b))
+			// Go's own package for lock-free values shares a word with a test kit.
+			out[prefix+name] = strings.NewReplacer("sync/atomic", "", "atomic.", "").Replace(strings.ToLower(string(b)))
 			return err
 		})
 		if err != nil {

@@ -68,7 +68,9 @@ func (r *Renamer) pseudonym(name string, sort Sort) string {
 	case sort == Domain && strings.Contains(name, "."):
 		return r.domain(name)
 	}
-	return r.words.name(name)
+	// What is given as a name may be a file's: then its kind is part of the shape.
+	kind := fileKind.FindString(name)
+	return r.words.name(strings.TrimSuffix(name, kind)) + kind
 }
 
 // domain keeps the public suffix, and the names below which strangers do not register.
@@ -116,19 +118,20 @@ func boundField(path string) bool {
 }
 
 var (
-	sidForm  = regexp.MustCompile(`\bS-1-5-21-(\d+)-(\d+)-(\d+)-(\d+)\b`)
-	ipv4Form = regexp.MustCompile(`(?:^|[^0-9A-Za-z.])((?:\d{1,3}\.){3}\d{1,3})(?:[^0-9A-Za-z.]|\.[^0-9]|\.$|$)`)
-	ipv6Form = regexp.MustCompile(`(?i)(?:^|[^0-9a-z:.])((?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{0,4}(?:%[0-9a-z]+)?)(?:[^0-9a-z:]|$)`)
+	sidForm  = regexp.MustCompile(`(?:^|[^0-9A-Za-z]|\\[nrt])(S-1-5-21-\d+-\d+-\d+-\d+)`)
+	ipv4Form = regexp.MustCompile(`(?:^|[^0-9A-Za-z.]|\\[nrt])((?:\d{1,3}\.){3}\d{1,3})(?:[^0-9A-Za-z.]|\.[^0-9]|\.$|$)`)
+	ipv6Form = regexp.MustCompile(`(?i)(?:^|[^0-9a-z:.]|\\[nrt])((?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{0,4}(?:%[0-9a-z]+)?)(?:[^0-9a-z:]|$)`)
+	fileKind = regexp.MustCompile(`(?i)\.(?:txt|csv|log|lst|exe|dll|com|bat|cmd|ps1|vbs|js|sh|py|pl|php|asp|aspx|jsp|zip|gz|tar|conf|cfg|ini|xml|json|html?)$`)
 	macForm  = regexp.MustCompile(`(?i)\b([0-9a-f]{2}[:-][0-9a-f]{2}[:-][0-9a-f]{2})([:-][0-9a-f]{2}[:-][0-9a-f]{2}[:-][0-9a-f]{2})\b`)
 )
 
 func (r *Renamer) text(s string, addressesToo bool) string {
 	s = r.replaceNames(s)
-	s = sidForm.ReplaceAllStringFunc(s, r.sid)
+	same := func(s string) string { return s }
+	s = shiftGroup(sidForm, s, same, func(m string) (string, bool) { return r.sid(m), true })
 	if !addressesToo || !strings.ContainsAny(s, ".:-") {
 		return s
 	}
-	same := func(s string) string { return s }
 	s = shiftGroup(ipv4Form, s, same, r.address)
 	s = shiftGroup(ipv6Form, s, same, r.address)
 	return macForm.ReplaceAllStringFunc(s, func(m string) string {
@@ -201,7 +204,7 @@ func (r *Renamer) replaceNames(s string) string {
 			at += from
 			end := at + len(e.name)
 			from = at + 1
-			if at > 0 && alphanumeric(s[at-1]) || end < len(s) && alphanumeric(s[end]) || slices.Contains(taken[at:end], true) {
+			if !begins(s, at) || end < len(s) && alphanumeric(s[end]) || slices.Contains(taken[at:end], true) {
 				continue
 			}
 			for j := at; j < end; j++ {
@@ -232,6 +235,15 @@ func (r *Renamer) replaceNames(s string) string {
 type hit struct {
 	at, end int
 	e       *entry
+}
+
+// begins reports whether a word can begin at a place: at the start, behind what is no letter or
+// digit, or behind an escape of JSON inside a string ("\\tname").
+func begins(s string, at int) bool {
+	if at == 0 || !alphanumeric(s[at-1]) {
+		return true
+	}
+	return at > 1 && s[at-2] == '\\' && (s[at-1] == 'n' || s[at-1] == 'r' || s[at-1] == 't')
 }
 
 // asciiLower keeps the length, unlike strings.ToLower, so that places stay.

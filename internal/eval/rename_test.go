@@ -128,6 +128,19 @@ func TestRenameIsTheSameInEveryRecordAndForTheSameSeed(t *testing.T) {
 	}
 }
 
+// Records hold other records as text, and names there stand behind escapes. A name may be that
+// of a file, as when a list of names was given to a tool by mistake: the kind of file stays.
+func TestRenameInsideEscapesAndOfFiles(t *testing.T) {
+	m := renamed(t, `{"user":"margaret","srcuser":"wordlist-of-names.txt","full_log":"{\"m\":\"Name:\\t\\tmargaret\\r\\nFrom:\\t10.20.4.17 S-1-5-21-1-22-333-1104\"}"}`)[0]
+	log := at(m, "full_log")
+	if strings.Contains(log, "margaret") || strings.Contains(log, "10.20.4.17") || strings.Contains(log, "-22-333-") || !strings.Contains(log, at(m, "user")) {
+		t.Errorf("%s", log)
+	}
+	if u := at(m, "srcuser"); !strings.HasSuffix(u, ".txt") || strings.Contains(u, "names") {
+		t.Errorf("%s", u)
+	}
+}
+
 // A sensor may be called like the product on it: then the word stays where it means the product.
 func TestRenameOfAHostCalledLikeAProduct(t *testing.T) {
 	m := renamed(t, `{"agent":{"name":"Suricata"},"rule":{"description":"Suricata: Alert","groups":["suricata"]}}`)[0]

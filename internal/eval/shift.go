@@ -31,14 +31,14 @@ func (s Span) with(t time.Time) Span {
 // The forms of time that records hold. Groups are the parts that change; what stands around
 // them (zone, brackets) stays.
 var (
-	isoTime    = regexp.MustCompile(`\b(\d{4})([-/.])(\d\d)([-/.])(\d\d)([T t]|\\t)(\d\d):(\d\d):(\d\d)([.,]\d+)?`)
+	isoTime    = regexp.MustCompile(`(\d{4})([-/.])(\d\d)([-/.])(\d\d)([T t]|\\t)(\d\d):(\d\d):(\d\d)([.,]\d+)?`)
 	apacheTime = regexp.MustCompile(`\b\d\d/(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)/\d{4}:\d\d:\d\d:\d\d\b`)
-	syslogTime = regexp.MustCompile(`\b(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ 0-3]?\d \d\d:\d\d:\d\d\b`)
+	syslogTime = regexp.MustCompile(`(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ 0-3]?\d \d\d:\d\d:\d\d\b`)
 	usTime     = regexp.MustCompile(`\b\d{1,2}/\d{1,2}/\d{4}[ -]\d{1,2}:\d\d:\d\d(?: [AP]M)?`)
 	portalTime = regexp.MustCompile(`\b(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) \d{1,2}, \d{4} @ \d\d:\d\d:\d\d`)
 	dateOnly   = regexp.MustCompile(`\b\d{4}([-./_])\d\d([-./_])\d\d\b`)
 	compact    = regexp.MustCompile(`(?:^|[^0-9])(\d{14})(?:[^0-9]|$)`)
-	unixTime   = regexp.MustCompile(`(?:^|[^0-9A-Za-z.])(1\d{9}|1\d{12}|1\d{15}|1\d{18})(?:[^0-9A-Za-z]|$)`)
+	unixTime   = regexp.MustCompile(`(?:^|[^0-9A-Za-z.]|\\[nrt])(1\d{9}|1\d{12}|1\d{15}|1\d{18})(?:[^0-9A-Za-z]|$)`)
 )
 
 // TimesIn widens the span by the ISO times of a record: those that products write as the

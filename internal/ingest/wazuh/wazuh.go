@@ -142,7 +142,7 @@ func missing(f alert.Fields, severity, noTime bool) []string {
 	if noTime {
 		m = append(m, "timestamp")
 	}
-	return ingest.Lack(m, "agent", f.First("agent.name", "agent.id", "predecoder.hostname"))
+	return ingest.Lack(m, "agent", f.First("agent.name", "agent.id"))
 }
 
 // description is the innermost text: the signature where the rule only carries one.

@@ -122,7 +122,7 @@ func after(inv *investigate.Investigation, t reason.Thresholds, bits float64, ex
 }
 
 func (c *candidate) says(v *evidence.Verdict) string {
-	return fmt.Sprintf("It stands at %.0f %% (%s): yes (%+.1f bits) leads to %.0f %% (%s), no (%+.1f bits) to %.0f %% (%s).",
+	return fmt.Sprintf("It stands at %.0f %% (%s): yes (%+g bits) leads to %.0f %% (%s), no (%+g bits) to %.0f %% (%s).",
 		100*v.Probability, v.Classification, c.IfYes, 100*c.AfterYes.Probability, c.AfterYes.Classification,
 		c.IfNo, 100*c.AfterNo.Probability, c.AfterNo.Classification)
 }
