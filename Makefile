@@ -38,7 +38,7 @@ bench: ## Benchmarks of the parts, then of the whole path.
 fuzz: ## Every fuzz target for FUZZTIME (5m).
 	./.ci/fuzz $(FUZZTIME)
 
-demo: ## The example alerts, from native JSON to verdicts.
+demo:
 	$(GO) run ./cmd/aluskort investigate examples/wazuh-alerts.jsonl
 
 faults: ## The tests that kill the process, many times over.

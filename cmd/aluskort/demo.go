@@ -55,14 +55,7 @@ func (c *demoCmd) tell(e *env, flags *cli, each func(*result.Line)) error {
 	if err := c.describe(w.dir); err != nil {
 		return errors.Join(err, w.discard())
 	}
-	// The indicators are in force from the start of a node on.
-	temporary := w.temporary
-	w.temporary = false
-	err = w.run(e, r.importIntel(e))
-	w.temporary = temporary
-	if err != nil {
-		return errors.Join(err, w.discard())
-	}
+	w.documentation = true
 	times := app.NewTimes()
 	w.verdicts = func(out []orchestrate.Outcome, _ int64) { times.Observe(out, time.Now()) }
 	return w.run(e, func(ctx context.Context, n *app.Node) error { return r.run(ctx, e, n, times) })
@@ -147,20 +140,21 @@ type demoFinding struct {
 	Evidence       []string `json:"evidence"`
 }
 
-func (r *demoRun) importIntel(e *env) func(context.Context, *app.Node) error {
-	return func(ctx context.Context, n *app.Node) error {
-		table, err := demo.Intel(r.cmd.Seed)
-		if err != nil {
-			return err
-		}
-		if _, err = n.Intel.Import(ctx, e.config.Tenant, bytes.NewReader(table), intel.Options{Feed: "demo", Now: time.Now()}); err != nil {
-			return fmt.Errorf("import the demo's indicators: %w", err)
-		}
-		return nil
+func (r *demoRun) importIntel(ctx context.Context, e *env, n *app.Node) error {
+	table, err := demo.Intel(r.cmd.Seed)
+	if err != nil {
+		return err
 	}
+	if _, err = n.ImportIntel(ctx, e.config.Tenant, bytes.NewReader(table), intel.Options{Feed: "demo", Now: time.Now()}); err != nil {
+		return fmt.Errorf("import the demo's indicators: %w", err)
+	}
+	return nil
 }
 
 func (r *demoRun) run(ctx context.Context, e *env, n *app.Node, times *app.Times) error {
+	if err := r.importIntel(ctx, e, n); err != nil {
+		return err
+	}
 	events := demo.Story(r.cmd.Seed)
 	p := newProgress(e.stderr, "alerts told")
 	defer p.done()

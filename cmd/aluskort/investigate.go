@@ -108,6 +108,8 @@ type workspace struct {
 	// verdicts and appended hear what became durable; set them before run.
 	verdicts func(out []orchestrate.Outcome, emitted int64)
 	appended func(auditlog.Appended)
+	// documentation lets documentation addresses count as indicators.
+	documentation bool
 }
 
 func openWorkspace(dir string, keep bool) (*workspace, error) {
@@ -128,6 +130,7 @@ func (w *workspace) run(e *env, fn func(context.Context, *app.Node) error) (err 
 	}
 	n, err := app.Open(e.ctx, app.Options{
 		Dir: w.dir, Config: e.config, Log: e.log, OnVerdict: w.verdicts, OnAppended: w.appended,
+		CountDocumentation: w.documentation,
 	})
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"slices"
 	"sync/atomic"
@@ -43,6 +44,9 @@ type Options struct {
 	Config config.Config
 	Clock  clock.Clock
 	Log    *slog.Logger
+	// CountDocumentation lets documentation addresses and names count as indicators: the demo's
+	// attackers live there.
+	CountDocumentation bool
 	// Org describes the organisation; nil means that the configured file is read.
 	Org *asset.Org
 	// OnVerdict is told about every batch of verdicts once it is durable, and up to which number
@@ -175,7 +179,7 @@ func (n *Node) build(ctx context.Context) error {
 	base := func() pipeline.Stage {
 		return pipeline.Stage{Bus: n.Bus, Clock: n.opts.Clock, Log: n.opts.Log}
 	}
-	parser := &pipeline.Parser{Stage: base(), Entities: parse.New(describe(n.Registry)), Blobs: blobs, Fields: n.Registry.Fields, OnDead: n.flow.dead}
+	parser := &pipeline.Parser{Stage: base(), Entities: n.newParser(), Blobs: blobs, Fields: n.Registry.Fields, OnDead: n.flow.dead}
 	orchestrator := &pipeline.Orchestrator{Stage: base(), Engine: n.Engine, Blobs: blobs, Fields: n.Registry.Fields, OnDead: n.flow.dead,
 		OnRevised: func(k int) { n.revisions.Add(int64(k)) }}
 	auditor := &pipeline.Auditor{Stage: base(), Chain: n.Audit}
@@ -188,6 +192,18 @@ func (n *Node) build(ctx context.Context) error {
 		{"entity-parser", parser.Run, parser.Ready},
 	}
 	return nil
+}
+
+func (n *Node) newParser() *parse.Parser {
+	if n.opts.CountDocumentation {
+		return parse.New(describe(n.Registry), parse.WithWarnings(parse.NewWarningLists(parse.CountDocumentation())))
+	}
+	return parse.New(describe(n.Registry))
+}
+
+// ImportIntel imports indicators and puts them into use at once.
+func (n *Node) ImportIntel(ctx context.Context, tenant string, r io.Reader, o intel.Options) (intel.Report, error) {
+	return liveIntel{n}.Import(ctx, tenant, r, o)
 }
 
 func (n *Node) buildAudit(ctx context.Context, blobs blob.Store) (err error) {

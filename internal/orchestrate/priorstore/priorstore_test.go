@@ -1,0 +1,170 @@
+package priorstore
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/aluskort/aluskort/internal/alert"
+	"github.com/aluskort/aluskort/internal/engine/store"
+	"github.com/aluskort/aluskort/internal/engine/store/schema"
+	"github.com/aluskort/aluskort/internal/engine/store/sqlite"
+	"github.com/aluskort/aluskort/internal/reason"
+	"github.com/aluskort/aluskort/internal/reason/prior"
+)
+
+var now = time.Date(2026, 3, 2, 7, 30, 0, 0, time.UTC)
+
+func open(t *testing.T) (*Store, store.DB) {
+	t.Helper()
+	db, err := sqlite.Open(t.Context(), sqlite.Config{
+		Path: filepath.Join(t.TempDir(), "state.db"), Migrations: schema.FS, MigrationsDir: schema.SQLiteDir, CacheKiB: 1024,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	return New(db), db
+}
+
+func judged(actor string, at time.Time) prior.Judgement {
+	return prior.Judgement{Tenant: "default", Source: "wazuh", Analytic: "suricata:2010935", Severity: alert.High, Actor: actor, Malicious: true, At: at}
+}
+
+func record(t *testing.T, s *Store, db store.DB, list ...prior.Judgement) {
+	t.Helper()
+	err := db.Update(t.Context(), func(tx store.Tx) error {
+		for _, j := range list {
+			if err := s.Record(tx, j); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func refit(t *testing.T, s *Store, at time.Time) *prior.Snapshot {
+	t.Helper()
+	snapshot, err := s.Refit(t.Context(), at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return snapshot
+}
+
+func TestWhatWasRecordedIsLearnedAndLoaded(t *testing.T) {
+	s, db := open(t)
+	empty, err := s.Load(t.Context())
+	if err != nil || empty.Len() != 0 {
+		t.Fatal(empty, err)
+	}
+	list := make([]prior.Judgement, 5)
+	for i := range list {
+		list[i] = judged(fmt.Sprint("analyst-", i), now.Add(-time.Duration(i)*time.Hour))
+	}
+	record(t, s, db, list...)
+	if got, err := s.Load(t.Context()); err != nil || got.Len() != 0 {
+		t.Errorf("learned before the fit: %v, %v", got, err)
+	}
+	want := prior.Fit(list, now)
+	if got := refit(t, s, now); got.Version() != want.Version() {
+		t.Errorf("fitted %s, want %s", got.Version(), want.Version())
+	}
+	got, err := s.Load(t.Context())
+	if err != nil || got.Version() != want.Version() {
+		t.Fatal(got, err)
+	}
+	p := got.Prior("default", "wazuh", "suricata:2010935", alert.High)
+	if p != want.Prior("default", "wazuh", "suricata:2010935", alert.High) || p.Bits <= reason.SeverityPrior(alert.High).Bits {
+		t.Errorf("%+v", p)
+	}
+}
+
+func snapshots(t *testing.T, db store.DB) (n int) {
+	t.Helper()
+	if err := db.View(t.Context(), func(tx store.Tx) error { return tx.QueryRow(`SELECT count(*) FROM prior_snapshot`).Scan(&n) }); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func TestEveryVersionStays(t *testing.T) {
+	s, db := open(t)
+	record(t, s, db, judged("ada", now))
+	first := refit(t, s, now)
+	refit(t, s, now.Add(time.Minute)) // says the same
+	if n := snapshots(t, db); n != 1 {
+		t.Errorf("%d snapshots, want 1", n)
+	}
+	record(t, s, db, judged("bo", now))
+	second := refit(t, s, now)
+	if got, err := s.Load(t.Context()); err != nil || got.Version() != second.Version() || second.Version() == first.Version() {
+		t.Errorf("%v, %v", got, err)
+	}
+	if got, err := s.Version(t.Context(), first.Version()); err != nil || got.Version() != first.Version() {
+		t.Errorf("%v, %v", got, err)
+	}
+	if _, err := s.Version(t.Context(), "p1:none"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestJudgementsPastTheHorizonAreLeftOut(t *testing.T) {
+	s, db := open(t)
+	record(t, s, db, judged("ada", now.Add(-prior.Horizon-time.Hour)))
+	if got := refit(t, s, now); got.Len() != 0 {
+		t.Errorf("learned from %d analytics", got.Len())
+	}
+}
+
+func TestWhatCannotTeach(t *testing.T) {
+	s, db := open(t)
+	bad := judged("", now)
+	if err := db.Update(t.Context(), func(tx store.Tx) error { return s.Record(tx, bad) }); !errors.Is(err, prior.ErrInvalid) {
+		t.Errorf("got %v", err)
+	}
+	bare := judged("ada", now)
+	bare.Analytic = ""
+	record(t, s, db, bare)
+	if got := refit(t, s, now); got.Len() != 0 {
+		t.Errorf("learned from %d analytics", got.Len())
+	}
+}
+
+func TestAJudgementDiesWithItsTransaction(t *testing.T) {
+	s, db := open(t)
+	failed := errors.New("the verdict was not saved")
+	err := db.Update(t.Context(), func(tx store.Tx) error {
+		if err := s.Record(tx, judged("ada", now)); err != nil {
+			return err
+		}
+		return failed
+	})
+	if !errors.Is(err, failed) {
+		t.Fatal(err)
+	}
+	if got := refit(t, s, now); got.Len() != 0 {
+		t.Error("learned from a verdict that does not exist")
+	}
+}
+
+func TestADamagedSnapshotIsReported(t *testing.T) {
+	s, db := open(t)
+	record(t, s, db, judged("ada", now))
+	refit(t, s, now)
+	err := db.Update(t.Context(), func(tx store.Tx) error {
+		_, err := tx.Exec(`UPDATE prior_snapshot SET body = $1`, []byte(`{"version":"p1:x","entries":[]}`))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Load(t.Context()); !errors.Is(err, prior.ErrDamaged) {
+		t.Errorf("got %v", err)
+	}
+}
