@@ -383,6 +383,7 @@ func (a *API) conclude(ctx context.Context, tenant, id string, g *Group, req Con
 	if inv.UpdatedAt.After(req.AsOf) || !proposedBenign(inv) || groupKey(inv) != g.Key {
 		return "changed since it was looked at", nil
 	}
+	d.Version = inv.Version
 	_, err = a.cfg.Investigations.Conclude(ctx, tenant, id, g.Classification, d)
 	if errors.Is(err, orchestrate.ErrConflict) {
 		return "changed since it was looked at", nil

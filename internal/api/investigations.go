@@ -226,7 +226,11 @@ func (a *API) decision(r *http.Request) (req DecisionRequest, inv *investigate.I
 	if match := r.Header.Get("If-Match"); match != "" && !matches(match, etag(inv.Version)) {
 		return req, nil, d, problem(CodeChanged, "the investigation has version %d now, you looked at %.40s; look at it again", inv.Version, match)
 	}
-	return req, inv, orchestrate.HumanDecision{Actor: who.Who(), Role: string(who.Highest()), Reason: req.Reason, PlanHash: req.PlanHash}, nil
+	d = orchestrate.HumanDecision{Actor: who.Who(), Role: string(who.Highest()), Reason: req.Reason, PlanHash: req.PlanHash}
+	if r.Header.Get("If-Match") != "" {
+		d.Version = inv.Version // checked again where the decision is committed
+	}
+	return req, inv, d, nil
 }
 
 func (a *API) approve(r *http.Request) (any, error) {

@@ -17,6 +17,7 @@ import (
 	"github.com/aluskort/aluskort/internal/knowledge/intel"
 	"github.com/aluskort/aluskort/internal/knowledge/taxonomy"
 	"github.com/aluskort/aluskort/internal/ops"
+	"github.com/aluskort/aluskort/internal/pipeline"
 )
 
 // NewAPI returns the public API of this node. The health registry gets the node's own checks.
@@ -48,12 +49,6 @@ func (n *Node) offerHTTP(ctx context.Context, alerts []alert.Alert) error {
 	}
 }
 
-// Headers of a record that the intake refused: what its value is and how it was named.
-const (
-	SchemaNative = "native"
-	HeaderSource = "source"
-)
-
 // deadLetter stores what the intake refused beside the records that died on alerts.raw: the
 // native bytes, with the source that the sender named.
 func (n *Node) deadLetter(ctx context.Context, letters []api.Letter) error {
@@ -62,7 +57,7 @@ func (n *Node) deadLetter(ctx context.Context, letters []api.Letter) error {
 		out[i] = bus.DeadLetter{Stage: "intake", Reason: l.Reason, Err: l.Text, Original: bus.Record{
 			Topic: bus.AlertsRaw, Key: []byte(l.Tenant + "\x00"), Value: l.Raw,
 			Headers: []bus.Header{
-				{Key: bus.HeaderTenant, Value: []byte(l.Tenant)}, {Key: bus.HeaderSchema, Value: []byte(SchemaNative)}, {Key: HeaderSource, Value: []byte(l.Source)},
+				{Key: bus.HeaderTenant, Value: []byte(l.Tenant)}, {Key: bus.HeaderSchema, Value: []byte(pipeline.SchemaNative)}, {Key: pipeline.HeaderSource, Value: []byte(l.Source)},
 			},
 		}}
 	}

@@ -179,7 +179,7 @@ func (n *Node) build(ctx context.Context) error {
 	base := func() pipeline.Stage {
 		return pipeline.Stage{Bus: n.Bus, Clock: n.opts.Clock, Log: n.opts.Log}
 	}
-	parser := &pipeline.Parser{Stage: base(), Entities: n.newParser(), Blobs: blobs, Fields: n.Registry.Fields, OnDead: n.flow.dead}
+	parser := &pipeline.Parser{Stage: base(), Entities: n.newParser(), Blobs: blobs, Fields: n.Registry.Fields, OnDead: n.flow.dead, Normalise: n.normalise}
 	orchestrator := &pipeline.Orchestrator{Stage: base(), Engine: n.Engine, Blobs: blobs, Fields: n.Registry.Fields, OnDead: n.flow.dead,
 		OnRevised: func(k int) { n.revisions.Add(int64(k)) }}
 	auditor := &pipeline.Auditor{Stage: base(), Chain: n.Audit}
@@ -192,6 +192,11 @@ func (n *Node) build(ctx context.Context) error {
 		{"entity-parser", parser.Run, parser.Ready},
 	}
 	return nil
+}
+
+// normalise makes an alert of native bytes that were refused once and sent back.
+func (n *Node) normalise(raw []byte, source, tenant string) (alert.Alert, error) {
+	return n.Registry.Normalise(ingest.Record{Raw: raw}, source, tenant, n.opts.Clock.Now())
 }
 
 func (n *Node) newParser() *parse.Parser {

@@ -320,6 +320,12 @@ func TestB14Approvals(t *testing.T) {
 	if _, err := b.Approve(ctx, "b", id, good); !errors.Is(err, ErrNotFound) {
 		t.Errorf("other tenant: %v", err)
 	}
+	late := good
+	late.Version = inv.Version + 1
+	if _, err := b.Approve(ctx, "a", id, late); !errors.Is(err, ErrConflict) {
+		t.Errorf("another version: %v", err)
+	}
+	good.Version = inv.Version
 	inv, err := b.Approve(ctx, "a", id, good)
 	if err != nil || inv.State != investigate.Responding || len(inv.Tasks) == 0 || inv.Tasks[0].ApprovedBy != "ada" {
 		t.Fatalf("%v, %+v", err, inv)
@@ -330,6 +336,7 @@ func TestB14Approvals(t *testing.T) {
 	if n := len(b.get(id).Tasks); n != len(inv.Tasks) {
 		t.Errorf("%d tasks after the second approval, %d before", n, len(inv.Tasks))
 	}
+	good.Version = inv.Version
 	if _, err := b.Conclude(ctx, "a", id, evidence.TruePositive, good); err != nil {
 		t.Error(err)
 	}

@@ -32,6 +32,8 @@ type HumanDecision struct {
 	Reason string
 	// PlanHash binds an approval to the plan that was shown; empty means "the current plan".
 	PlanHash string
+	// Version is that of the investigation when the person looked at it; 0 means any.
+	Version int64
 }
 
 func (d HumanDecision) check() error {
@@ -81,7 +83,7 @@ func (e *Engine) Approve(ctx context.Context, tenant, id string, d HumanDecision
 	})
 }
 
-// Reject refuses the plan. The verdict stays and waits for a person without a plan.
+// Reject refuses the plan and closes the investigation. The verdict stays as it is.
 func (e *Engine) Reject(ctx context.Context, tenant, id string, d HumanDecision) (*investigate.Investigation, error) {
 	return e.human(ctx, tenant, id, d, func(w *writer, inv *investigate.Investigation) error {
 		if inv.State != investigate.AwaitingHuman || inv.WaitReason != investigate.WaitApproval {
@@ -130,6 +132,9 @@ func (e *Engine) human(ctx context.Context, tenant, id string, d HumanDecision, 
 		r, err := e.loadOne(tx, tenant, id)
 		if err != nil {
 			return err
+		}
+		if d.Version != 0 && d.Version != r.inv.Version {
+			return fmt.Errorf("%w: %s has version %d, it was looked at in version %d; look at it again", ErrConflict, id, r.inv.Version, d.Version)
 		}
 		w := &writer{e: e, tx: tx, now: e.cfg.Clock.Now(), dirty: map[string]bool{}, rows: map[string]*row{id: r}}
 		w.touch(id)

@@ -25,9 +25,19 @@ type Parser struct {
 	Blobs    blob.Store
 	// Fields flattens native bytes the way the adapter of that source does.
 	Fields func(source string, raw []byte) (alert.Fields, error)
+	// Normalise makes an alert of native bytes that the intake had refused and that were sent back
+	// from the dead letters.
+	Normalise func(raw []byte, source, tenant string) (alert.Alert, error)
 	// OnDead is told how many records went to the dead letters.
 	OnDead func(n int)
 }
+
+// Headers of a record whose value is not a frame but what a product sent: SchemaNative as the
+// schema, and the source that the sender named.
+const (
+	SchemaNative = "native"
+	HeaderSource = "source"
+)
 
 // parsed is a batch on its way out.
 type parsed struct {
@@ -125,7 +135,7 @@ func reasonOf(err error) string {
 // one makes the normalised message of one record. Every error is the record's own fault, but
 // for blob.ErrUnavailable.
 func (p *Parser) one(ctx context.Context, rec *bus.Record) (bus.Record, error) {
-	m, err := alert.DecodeFrame(rec.Value)
+	m, err := p.message(rec)
 	if err != nil {
 		return bus.Record{}, err
 	}
@@ -147,6 +157,20 @@ func (p *Parser) one(ctx context.Context, rec *bus.Record) (bus.Record, error) {
 	return bus.Record{
 		Topic: bus.AlertsNormalized, Key: []byte(m.Alert.TenantID + "\x00" + m.Fingerprint), Value: b, Headers: tenantHeader(m.Alert.TenantID),
 	}, nil
+}
+
+// message reads the frame of a record, or makes one of native bytes.
+func (p *Parser) message(rec *bus.Record) (*alert.Message, error) {
+	if schema, _ := rec.Header(bus.HeaderSchema); string(schema) != SchemaNative || p.Normalise == nil {
+		return alert.DecodeFrame(rec.Value)
+	}
+	source, _ := rec.Header(HeaderSource)
+	tenant, _ := rec.Header(bus.HeaderTenant)
+	a, err := p.Normalise(rec.Value, string(source), string(tenant))
+	if err != nil {
+		return nil, err
+	}
+	return &alert.Message{Alert: a}, nil
 }
 
 func (p *Parser) publish(ctx context.Context, consumer *bus.Consumer, work *parsed) error {
