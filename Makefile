@@ -39,7 +39,7 @@ fuzz: ## Every fuzz target for FUZZTIME (5m).
 	./.ci/fuzz $(FUZZTIME)
 
 demo:
-	$(GO) run ./cmd/aluskort investigate examples/wazuh-alerts.jsonl
+	$(GO) run ./cmd/aluskort demo --once
 
 faults: ## The tests that kill the process, many times over.
 	ALUSKORT_CRASH_RUNS=$(KILLS) $(GO) test -count 1 -timeout 2h -v -run '$(FAULTRUN)' ./internal/app/...

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/aluskort/aluskort/internal/app"
+	"github.com/aluskort/aluskort/internal/config"
 	"github.com/aluskort/aluskort/internal/ingest/adapters"
 	"github.com/aluskort/aluskort/internal/investigate/question"
 	"github.com/aluskort/aluskort/internal/orchestrate"
@@ -16,7 +17,7 @@ import (
 
 func TestTry(t *testing.T) {
 	_ = adapters.All
-	n, err := app.Open(t.Context(), app.Options{Dir: t.TempDir()})
+	n, err := app.Open(t.Context(), app.Options{Dir: t.TempDir(), Config: config.Default()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,6 +44,7 @@ func TestTry(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		fmt.Println("class", inv.Verdict.Classification, len(inv.Evidence))
 		if !inv.Verdict.Classification.Deferred() {
 			continue
 		}
