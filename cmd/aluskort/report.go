@@ -94,6 +94,9 @@ func (t *textReport) verdict(b *strings.Builder, r *result.Result) {
 			fmt.Fprintf(b, "      unknown: %s\n", inert(u, 160))
 		}
 	}
+	for _, q := range inv.NextQuestions {
+		fmt.Fprintf(b, "      ask: %s  (yes %+.1f, no %+.1f bits)\n", inert(q.Text, 200), q.IfYes, q.IfNo)
+	}
 	if inv.Counterfactual != "" {
 		fmt.Fprintf(b, "      %s\n", inv.Counterfactual)
 	}

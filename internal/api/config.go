@@ -13,6 +13,7 @@ import (
 	"github.com/aluskort/aluskort/internal/evidence"
 	"github.com/aluskort/aluskort/internal/ingest"
 	"github.com/aluskort/aluskort/internal/investigate"
+	"github.com/aluskort/aluskort/internal/investigate/question"
 	"github.com/aluskort/aluskort/internal/knowledge/intel"
 	"github.com/aluskort/aluskort/internal/ops"
 	"github.com/aluskort/aluskort/internal/orchestrate"
@@ -86,6 +87,8 @@ type Config struct {
 	Clock          clock.Clock
 	Log            *slog.Logger
 
+	// Questions lists what would decide a deferred investigation; it may be nil.
+	Questions func(inv *investigate.Investigation) []question.Question
 	// Offer puts alerts on the bus and returns nil once they are acknowledged. ErrTooLarge is
 	// for good; anything else is tried again by the client.
 	Offer func(ctx context.Context, alerts []alert.Alert) error

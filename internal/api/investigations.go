@@ -113,6 +113,9 @@ func (a *API) get(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	d := detailOf(inv)
+	if a.cfg.Questions != nil {
+		d.NextQuestions = a.cfg.Questions(inv)
+	}
 	err = a.cfg.Investigations.Alerts(r.Context(), tenant, id, func(m *alert.Message) bool {
 		if len(d.Members) == maxMembers {
 			d.MoreMembers = true

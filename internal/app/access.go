@@ -32,7 +32,7 @@ func (n *Node) NewAPI(tokens api.Verifier, health *ops.Health, metrics *ops.Regi
 	return api.New(api.Config{
 		Registry: n.Registry, Investigations: n.Engine, Tokens: tokens, Intel: liveIntel{n}, Techniques: techniques{n},
 		Health: health, Metrics: metrics, Clock: n.opts.Clock, Log: n.opts.Log,
-		Offer: n.offerHTTP, DeadLetter: n.deadLetter, OutboxLag: n.OutboxLag,
+		Questions: n.NextQuestions, Offer: n.offerHTTP, DeadLetter: n.deadLetter, OutboxLag: n.OutboxLag,
 	})
 }
 

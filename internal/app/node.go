@@ -28,11 +28,15 @@ import (
 	"github.com/aluskort/aluskort/internal/fp"
 	"github.com/aluskort/aluskort/internal/id"
 	"github.com/aluskort/aluskort/internal/ingest"
+	"github.com/aluskort/aluskort/internal/investigate"
+	"github.com/aluskort/aluskort/internal/investigate/question"
 	"github.com/aluskort/aluskort/internal/knowledge/intel"
 	"github.com/aluskort/aluskort/internal/orchestrate"
+	"github.com/aluskort/aluskort/internal/orchestrate/priorstore"
 	"github.com/aluskort/aluskort/internal/parse"
 	"github.com/aluskort/aluskort/internal/pipeline"
 	"github.com/aluskort/aluskort/internal/reason"
+	"github.com/aluskort/aluskort/internal/reason/prior"
 	"github.com/aluskort/aluskort/internal/respond"
 	"github.com/aluskort/aluskort/internal/statedir"
 )
@@ -70,17 +74,21 @@ type Node struct {
 
 	revisions atomic.Int64
 
-	opts    Options
-	dir     *statedir.Dir
-	auditDB store.DB
-	relay   *store.Relay
-	stages  []stage
-	flow    *flow
+	opts       Options
+	dir        *statedir.Dir
+	thresholds reason.Thresholds
+	auditDB    store.DB
+	relay      *store.Relay
+	stages     []stage
+	flow       *flow
 	// liveIntel is the index that the indicators source reads; Refresh swaps it.
 	liveIntel *intel.Live
 	gate      *fp.Gate
 	org       *asset.Org
-	closers   []func() error
+	// priors are those in force; judgements is what they are learned from.
+	priors     *prior.Current
+	judgements *priorstore.Store
+	closers    []func() error
 }
 
 type stage struct {
@@ -96,6 +104,9 @@ func Open(ctx context.Context, opts Options) (n *Node, err error) {
 	}
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	if err := opts.Config.Check(); err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
 	}
 	n = &Node{opts: opts, flow: newFlow()}
 	defer func() {
@@ -188,6 +199,7 @@ func (n *Node) build(ctx context.Context) error {
 		{"audit-service", auditor.Run, auditor.Ready},
 		{"outbox relay", n.relay.Run, always},
 		{"patterns", n.watchPatterns, always},
+		{"priors", n.learn, always},
 		{"orchestrator", orchestrator.Run, orchestrator.Ready},
 		{"entity-parser", parser.Run, parser.Ready},
 	}
@@ -254,15 +266,15 @@ func (n *Node) buildEngine(ctx context.Context) error {
 		return err
 	}
 	r := n.opts.Config.Reason
-	thresholds := reason.DefaultThresholds()
-	thresholds.Malicious, thresholds.Suspicious, thresholds.Benign, thresholds.MinBits = r.Malicious, r.Suspicious, r.Benign, r.MinBits
+	n.thresholds = reason.DefaultThresholds()
+	n.thresholds.Malicious, n.thresholds.Suspicious, n.thresholds.Benign, n.thresholds.MinBits = r.Malicious, r.Suspicious, r.Benign, r.MinBits
 	emitting := &numbered{emitter: emitter}
-	if err := n.openPatterns(ctx, emitting); err != nil {
+	if err := errors.Join(n.openPatterns(ctx, emitting), n.openPriors(ctx)); err != nil {
 		return err
 	}
 	n.Engine, err = orchestrate.New(orchestrate.Config{
 		DB: n.State, Outbox: n.relay.Outbox(), Audit: emitting, Taxonomy: know.taxonomy, Planner: planner,
-		Sources: know.sources, Org: organisation{n.org}, ShortCircuit: orchestrate.ShortCircuit{Gate: n.gate, Store: n.Patterns}, Fields: n.Registry.Fields, Thresholds: thresholds, Window: n.opts.Config.Fold.Window.Std(),
+		Sources: know.sources, Org: organisation{n.org}, Prior: n.priors.Prior, Judgements: n.judgements, ShortCircuit: orchestrate.ShortCircuit{Gate: n.gate, Store: n.Patterns}, Fields: n.Registry.Fields, Thresholds: n.thresholds, Window: n.opts.Config.Fold.Window.Std(),
 		Clock: n.opts.Clock, Log: n.opts.Log,
 		OnCommit: func(out []orchestrate.Outcome) {
 			n.flow.decided(len(out))
@@ -307,6 +319,52 @@ func (n *Node) watchPatterns(ctx context.Context) error {
 			n.opts.Log.Error("patterns not refreshed; old kill switches soon allow nothing", "error", err)
 		}
 	}
+}
+
+// learnEvery is how often priors are fitted again; never per alert, so that verdicts of a day
+// rest on one version.
+const learnEvery = 24 * time.Hour
+
+func (n *Node) openPriors(ctx context.Context) error {
+	n.priors, n.judgements = &prior.Current{}, priorstore.New(n.State)
+	snapshot, err := n.judgements.Load(ctx)
+	if errors.Is(err, prior.ErrDamaged) {
+		n.opts.Log.Error("stored priors are damaged and are fitted again", "error", err)
+		snapshot, err = n.judgements.Refit(ctx, n.opts.Clock.Now())
+	}
+	if err != nil {
+		return err
+	}
+	n.priors.Replace(snapshot)
+	return nil
+}
+
+func (n *Node) learn(ctx context.Context) error {
+	for {
+		t := n.opts.Clock.NewTimer(learnEvery)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return nil
+		case <-t.C:
+		}
+		snapshot, err := n.judgements.Refit(ctx, n.opts.Clock.Now())
+		if err != nil {
+			n.opts.Log.Error("priors not fitted", "error", err)
+			continue
+		}
+		n.priors.Replace(snapshot)
+	}
+}
+
+// NextQuestions lists the facts that would decide an investigation that is deferred, with
+// queries in the language of its source.
+func (n *Node) NextQuestions(inv *investigate.Investigation) []question.Question {
+	language := ""
+	if a, ok := n.Registry.Adapter(inv.Source); ok {
+		language = a.Descriptor().QueryLanguage
+	}
+	return question.Ask(inv, n.thresholds, language)
 }
 
 // numbered adapts the audit emitter to the orchestrator.

@@ -208,6 +208,7 @@ func (s *Session) load(ctx context.Context, id string) (*seen, error) {
 		return nil, err
 	}
 	v := &seen{inv: inv, view: result.OfInvestigation(inv)}
+	v.view.NextQuestions = s.node.NextQuestions(inv)
 	if v.view.NeedsApproval {
 		v.view.PlanHash = orchestrate.PlanHash(inv)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/aluskort/aluskort/internal/evidence"
 	"github.com/aluskort/aluskort/internal/investigate"
 	"github.com/aluskort/aluskort/internal/reason"
+	"github.com/aluskort/aluskort/internal/reason/prior"
 	"github.com/aluskort/aluskort/internal/respond"
 )
 
@@ -37,6 +38,11 @@ type Organisation interface {
 	CommonLink(tenant string, kind alert.LinkKind, value string) bool
 }
 
+// Judgements keeps what people decided.
+type Judgements interface {
+	Record(tx store.Tx, j prior.Judgement) error
+}
+
 // Config is what an Engine is made of. DB, Outbox, Audit, Taxonomy, Planner and Fields are required.
 type Config struct {
 	DB       store.DB
@@ -49,6 +55,8 @@ type Config struct {
 	// Prior is asked for the prior of an analytic; nil takes that of the severity.
 	Prior      func(tenant, source, analytic string, s alert.Severity) reason.Prior
 	Thresholds reason.Thresholds
+	// Judgements keeps people's verdicts, from which priors are learned; nil keeps none.
+	Judgements Judgements
 	// Org may be nil: then severities stay and every key links.
 	Org Organisation
 	// ShortCircuit closes what approved patterns fit; the zero value closes nothing.

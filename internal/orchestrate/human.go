@@ -13,6 +13,7 @@ import (
 	"github.com/aluskort/aluskort/internal/engine/store"
 	"github.com/aluskort/aluskort/internal/evidence"
 	"github.com/aluskort/aluskort/internal/investigate"
+	"github.com/aluskort/aluskort/internal/reason/prior"
 	"github.com/aluskort/aluskort/internal/respond"
 )
 
@@ -107,6 +108,15 @@ func (e *Engine) Conclude(ctx context.Context, tenant, id string, c evidence.Cla
 			return fmt.Errorf("%w: %s is %s", ErrConflict, id, inv.State)
 		}
 		inv.Decisions = append(inv.Decisions, investigate.Decision{Actor: d.Actor, Action: "conclude", Classification: c, Reason: d.Reason, At: w.now})
+		if w.e.cfg.Judgements != nil {
+			err := w.e.cfg.Judgements.Record(w.tx, prior.Judgement{
+				Tenant: inv.TenantID, Source: inv.Source, Analytic: inv.Analytic, Severity: inv.SourceSeverity,
+				Actor: d.Actor, Malicious: c == evidence.TruePositive, At: w.now,
+			})
+			if err != nil {
+				return err
+			}
+		}
 		before := inv.Verdict
 		inv.Verdict.Classification, inv.Verdict.By, inv.Verdict.Confidence = c, d.Actor, 1
 		inv.Verdict.Revision++

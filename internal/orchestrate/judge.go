@@ -8,6 +8,7 @@ import (
 	"github.com/aluskort/aluskort/internal/evidence"
 	"github.com/aluskort/aluskort/internal/investigate"
 	"github.com/aluskort/aluskort/internal/reason"
+	"github.com/aluskort/aluskort/internal/reason/prior"
 	"github.com/aluskort/aluskort/internal/respond"
 )
 
@@ -230,17 +231,18 @@ func (w *writer) revise(r *row) {
 
 // verdict is what the evidence says now; it reorders the evidence and sets what each counts.
 func (e *Engine) verdict(inv *investigate.Investigation) (evidence.Verdict, []respond.Action) {
-	prior := e.cfg.Prior(inv.TenantID, inv.Source, inv.Analytic, inv.SourceSeverity)
+	learned := e.cfg.Prior(inv.TenantID, inv.Source, inv.Analytic, inv.SourceSeverity)
+	learned = prior.Guard(learned, inv.SourceSeverity, inv.Evidence, e.cfg.Thresholds)
 	severity := inv.SourceSeverity
 	if e.cfg.Org != nil {
 		severity, inv.SeverityWhy = e.cfg.Org.Adjust(inv.TenantID, inv.SourceSeverity, inv.Entities, inv.FirstSeen)
 	}
 	alone := ""
 	if own := withoutLinks(inv.Evidence); len(own) < len(inv.Evidence) {
-		v := reason.Decide(prior, own, severity, nil, e.cfg.Thresholds)
+		v := reason.Decide(learned, own, severity, nil, e.cfg.Thresholds)
 		alone = fmt.Sprintf("without links: %s at %.0f %%", v.Classification, 100*v.Probability)
 	}
-	v := reason.Decide(prior, inv.Evidence, severity, inv.Unknowns(), e.cfg.Thresholds)
+	v := reason.Decide(learned, inv.Evidence, severity, inv.Unknowns(), e.cfg.Thresholds)
 	v.Counterfactual = alone
 	return v, e.cfg.Planner.Plan(inv.ID, &v, inv.Entities, inv.TechniqueIDs())
 }

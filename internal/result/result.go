@@ -9,6 +9,7 @@ import (
 	"github.com/aluskort/aluskort/internal/alert"
 	"github.com/aluskort/aluskort/internal/evidence"
 	"github.com/aluskort/aluskort/internal/investigate"
+	"github.com/aluskort/aluskort/internal/investigate/question"
 	"github.com/aluskort/aluskort/internal/respond"
 )
 
@@ -90,6 +91,7 @@ type Investigation struct {
 	Unknowns       []string                `json:"unknowns"`
 	Alternative    string                  `json:"alternative,omitempty"`
 	Counterfactual string                  `json:"counterfactual,omitempty"`
+	NextQuestions  []question.Question     `json:"next_questions,omitempty"`
 	Actions        []respond.Action        `json:"actions"`
 	NeedsApproval  bool                    `json:"requires_human_approval"`
 	PlanHash       string                  `json:"plan_hash,omitempty"`

@@ -96,15 +96,6 @@ func TestBenchEventMatchesNothing(t *testing.T) {
 	}
 }
 
-func TestMatchDoesNotAllocate(t *testing.T) {
-	s, ev := benchSet(t, 150), sysmonEvent(t)
-	fn := func(*Rule, Hits) {}
-	s.Match(ev, fn)
-	if n := testing.AllocsPerRun(100, func() { s.Match(ev, fn) }); n > 2 {
-		t.Errorf("%g allocations an event", n)
-	}
-}
-
 func BenchmarkMatch(b *testing.B) {
 	for _, n := range []int{150, 3000} {
 		b.Run(fmt.Sprintf("rules=%d", n), func(b *testing.B) {

@@ -2,6 +2,7 @@ package question
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -84,7 +85,7 @@ var facts = []fact{
 
 func guessed(s *scene) (text, why string, q search, ok bool) {
 	if s.account == "" && s.source == "" || s.answered("credential.success", "identity.spray_success") ||
-		!s.about("T1110", "credential.guessing", "credential.brute", "identity.password_spray", "identity.mfa", "T1621") {
+		!s.about("T1110", "credential.guessing", "credential.brute", "identity.password_spray", "identity.mfa", "T1621") && !s.failedLogon() {
 		return
 	}
 	q = search{data: s.logonData(), show: []field{fHost, fAccount, fSource, fAction}}
@@ -101,6 +102,20 @@ func guessed(s *scene) (text, why string, q search, ok bool) {
 	return "Did a logon of " + who + from + " succeed during the failures or within 2 hours after them?",
 		"A guess that succeeded is a compromised account; failures alone are an attempt.", s.after(soon, q), true
 }
+
+// failedLogon reports whether the source speaks of one without saying which technique it was.
+func (s *scene) failedLogon() bool {
+	title := strings.ToLower(s.inv.Title)
+	for _, what := range []string{"logon", "login", "log-in", "sign-in", "signin", "authentication", "password"} {
+		if strings.Contains(title, what) && (strings.Contains(title, "fail") || strings.Contains(title, "invalid")) {
+			return true
+		}
+	}
+	return false
+}
+
+// carriers run what they are told: as the program of a service they say nothing about it.
+var carriers = []string{"services.exe", "svchost.exe", "cmd.exe", "powershell.exe", "pwsh.exe", "rundll32.exe", "regsvr32.exe", "mshta.exe", "wscript.exe", "cscript.exe"}
 
 func tokenElsewhere(s *scene) (text, why string, q search, ok bool) {
 	if s.token == "" {
@@ -131,7 +146,7 @@ func serviceStarted(s *scene) (text, why string, q search, ok bool) {
 		return
 	}
 	binary := base(s.file)
-	if !strings.HasSuffix(strings.ToLower(binary), ".exe") {
+	if shared := strings.ToLower(binary); !strings.HasSuffix(shared, ".exe") || slices.Contains(carriers, shared) {
 		binary = "services.exe"
 	}
 	q = search{
@@ -212,7 +227,7 @@ func destinationKnown(s *scene) (text, why string, q search, ok bool) {
 }
 
 func domainKnown(s *scene) (text, why string, q search, ok bool) {
-	if s.domain == "" || s.destination != "" {
+	if !strings.Contains(s.domain, ".") || s.destination != "" {
 		return
 	}
 	q = search{data: lookups, where: []condition{is(fDomain, s.domain)}, by: []field{fHost}}
@@ -230,7 +245,7 @@ func programUsual(s *scene) (text, why string, q search, ok bool) {
 }
 
 func usualChange(s *scene) (text, why string, q search, ok bool) {
-	if s.account == "" || !s.about("T1136", "T1098", "T1484", "T1531", "persistence.account", "persistence.privileged_group", "identity.privileged_role", "identity.mfa_method") {
+	if s.account == "" || !s.about("T1136", "T1098", "T1484", "persistence.account", "persistence.privileged_group", "identity.privileged_role", "identity.mfa_method") {
 		return
 	}
 	q = search{data: changes, where: []condition{is(fAccount, s.accountNames()...)}, show: []field{fHost, fAccount, fTarget, fAction}}
@@ -242,7 +257,7 @@ func usualChange(s *scene) (text, why string, q search, ok bool) {
 }
 
 func updated(s *scene) (text, why string, q search, ok bool) {
-	if s.file == "" || s.process != "" {
+	if s.file == "" || s.process != "" || slices.Contains(carriers, strings.ToLower(base(s.file))) {
 		return
 	}
 	q = search{data: files, where: []condition{is(fFile, s.file)}, show: []field{fHost, fAccount, fProcess, fCommand, fFile, fAction}}

@@ -211,6 +211,28 @@ func TestAskingChangesNothingAndOrderDoesNotMatter(t *testing.T) {
 	}
 }
 
+func TestFactsFitTheSituation(t *testing.T) {
+	host, account := entity(alert.Host, "srv-1", alert.RoleDevice), entity(alert.Account, "ada", alert.RoleSubject)
+	for _, tt := range []struct {
+		name, asked, not string
+		inv              *investigate.Investigation
+	}{
+		{"a failed logon by its title", "succeed during the failures", "as a duty", open("Logon Failure - unknown user", host, account, item("x", 1.5, "T1531"))},
+		{"a service that runs a shell", `program ("services.exe")`, "cmd.exe", open("Service", host, entity(alert.File, `C:\Windows\System32\cmd.exe`, alert.RoleTarget), item("x", 1.5, "T1543.003"))},
+		{"a name without a domain", "alerts of another kind", "looked up", open("Name", host, entity(alert.DNS, "win11client", alert.RoleDestination), item("x", 1.5))},
+		{"an account of the system", "alerts of another kind", "SYSTEM", open("Logon failed", host, entity(alert.Account, `NT AUTHORITY\SYSTEM`, alert.RoleSubject), item("x", 1.5))},
+		{"an address of the host itself", "alerts of another kind", "10.0.0.7", open("Something", host, account, entity(alert.IP, "10.0.0.7", alert.RoleDevice), item("x", 1.5))},
+	} {
+		var all strings.Builder
+		for _, q := range Ask(tt.inv, reason.DefaultThresholds(), "KQL") {
+			all.WriteString(q.Text + "\n")
+		}
+		if !strings.Contains(all.String(), tt.asked) || strings.Contains(all.String(), tt.not) {
+			t.Errorf("%s: asks\n%s", tt.name, all.String())
+		}
+	}
+}
+
 func TestAnsweredFactsAreNotAsked(t *testing.T) {
 	expected := func(inv *investigate.Investigation) { inv.Evidence[len(inv.Evidence)-1].Expected = true }
 	inv := open("Downloader", append(process(), item("benign.known_admin", -0.5), expected)...)
