@@ -14,7 +14,7 @@ var atLeast = map[string]int{
 	"malicious/identity.yml": 14, "malicious/mail.yml": 8, "malicious/cloud.yml": 16, "malicious/web.yml": 8, "malicious/ids.yml": 6,
 	"benign/servicing.yml": 14, "benign/os_services.yml": 6, "benign/updaters.yml": 10, "benign/known_admin.yml": 8,
 	"benign/security_agents.yml": 8, "benign/service_logons.yml": 6, "benign/scanners.yml": 5, "benign/backup.yml": 4,
-	"benign/build_deploy.yml": 4, "benign/mail_gateways.yml": 3, "benign/exercises.yml": 2,
+	"benign/build_deploy.yml": 4, "benign/mail_gateways.yml": 3, "benign/exercises.yml": 5, "benign/managed_devices.yml": 3,
 }
 
 func load(t *testing.T) []*sigma.Rule {

@@ -37,7 +37,7 @@ func (c *auditVerifyCmd) trusted() (*audit.Head, error) {
 }
 
 // Run verifies and says what kind of damage there is, if any.
-func (c *auditVerifyCmd) Run(e *env) error {
+func (c *auditVerifyCmd) Run(e *env) (err error) {
 	trusted, err := c.trusted()
 	if err != nil {
 		return err

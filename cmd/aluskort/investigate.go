@@ -10,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/aluskort/aluskort/internal/app"
+	"github.com/aluskort/aluskort/internal/audit"
 	"github.com/aluskort/aluskort/internal/auditlog"
 	"github.com/aluskort/aluskort/internal/orchestrate"
 	"github.com/aluskort/aluskort/internal/result"
@@ -27,6 +28,9 @@ type investigateCmd struct {
 func (c *investigateCmd) Run(e *env, flags *cli) error {
 	if c.Tenant == "" {
 		c.Tenant = e.config.Tenant
+	}
+	if err := audit.CheckTenant(c.Tenant); err != nil {
+		return &usageError{fmt.Sprintf("--tenant: %v", err)}
 	}
 	w, err := openWorkspace(flags.State, c.Keep)
 	if err != nil {

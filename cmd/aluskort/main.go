@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -96,7 +97,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	kctx, err := parser.Parse(args)
 	if err != nil {
-		fmt.Fprintf(stderr, "aluskort: %v\nTry: aluskort --help\n", err)
+		complain(stderr, err)
+		fmt.Fprintln(stderr, "Try: aluskort --help")
 		return exitUsage
 	}
 	e := &env{ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr, getenv: getenv}
@@ -122,7 +124,7 @@ func exitCode(stderr io.Writer, err error) int {
 	}
 	var usage *usageError
 	if errors.As(err, &usage) {
-		fmt.Fprintln(stderr, "aluskort:", err)
+		complain(stderr, err)
 		return exitUsage
 	}
 	return fail(stderr, err)
@@ -134,9 +136,21 @@ type usageError struct{ text string }
 func (e *usageError) Error() string { return e.text }
 
 func fail(stderr io.Writer, err error) int {
-	fmt.Fprintln(stderr, "aluskort:", err)
+	complain(stderr, err)
 	return exitFailed
 }
+
+// complain prints an error, line by line: it may quote what an attacker wrote.
+func complain(w io.Writer, err error) {
+	lines := strings.Split(err.Error(), "\n")
+	for i := range lines {
+		lines[i] = inert(lines[i], maxComplaint)
+	}
+	fmt.Fprintln(w, "aluskort:", strings.Join(lines, "\n"))
+}
+
+// maxComplaint bounds one line of an error, in characters.
+const maxComplaint = 4000
 
 func newLog(w io.Writer, c config.Log) *slog.Logger {
 	var level slog.Level

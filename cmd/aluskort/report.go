@@ -206,12 +206,14 @@ type summary struct {
 	techniques                        map[string]bool
 	indicators                        map[string]bool
 	blind                             map[string]int
+	groups                            map[string]bool // of benign proposals
+	grouped                           int             // benign proposals in groups
 }
 
 func newSummary() *summary {
 	return &summary{
 		classes: map[evidence.Classification]int{}, states: map[investigate.State]int{}, waits: map[investigate.WaitReason]int{},
-		techniques: map[string]bool{}, indicators: map[string]bool{}, blind: map[string]int{},
+		techniques: map[string]bool{}, indicators: map[string]bool{}, blind: map[string]int{}, groups: map[string]bool{},
 	}
 }
 
@@ -239,6 +241,10 @@ func (s *summary) add(l *result.Line) {
 	s.classes[inv.Classification]++
 	s.states[inv.State]++
 	s.waits[inv.WaitReason]++
+	if inv.Classification.Benign() && inv.WaitReason == investigate.WaitVerdict {
+		s.groups[explanation(l.Result)] = true
+		s.grouped++
+	}
 	if inv.Revision > 0 {
 		s.revised++
 	}
@@ -257,16 +263,28 @@ func (s *summary) add(l *result.Line) {
 	}
 }
 
-// humanDecisions is how many decisions people must take: one per plan and per deferred verdict;
-// benign proposals are confirmed in groups and count as one each until they are grouped.
+// humanDecisions is how many decisions people must take: one per plan and per deferred verdict,
+// and one per group of benign proposals that share analytic and explanation.
 func (s *summary) humanDecisions() int {
-	n := 0
+	n := len(s.groups) - s.grouped
 	for w, c := range s.waits {
 		if w != investigate.WaitNone {
 			n += c
 		}
 	}
 	return n
+}
+
+// explanation is what a benign proposal shares with others of its group: source, analytic and
+// the benign items that count.
+func explanation(r *result.Result) string {
+	parts := []string{r.Alert.Source, r.Alert.Analytic}
+	for i := range r.Investigation.Evidence {
+		if r.Investigation.Evidence[i].Weight < 0 {
+			parts = append(parts, r.Investigation.Evidence[i].ID)
+		}
+	}
+	return strings.Join(parts, "\x00")
 }
 
 func (s *summary) write(w io.Writer, took time.Duration, rep *audit.Report) error {
@@ -286,7 +304,7 @@ func (s *summary) write(w io.Writer, took time.Duration, rep *audit.Report) erro
 	}
 	row("in state", "%s", counted(s.states))
 	row("waiting for approval", "%d", s.waits[investigate.WaitApproval])
-	row("waiting for a verdict", "%d", s.waits[investigate.WaitVerdict])
+	row("waiting for a verdict", "%d, of which %d proposed benign in %d groups", s.waits[investigate.WaitVerdict], s.grouped, len(s.groups))
 	if s.alerts > 0 {
 		row("human decisions", "%d (%.0f per 1,000 alerts)", s.humanDecisions(), 1000*float64(s.humanDecisions())/float64(s.alerts))
 		row("time", "%s in all, %.2f ms per alert, median to verdict %.0f ms", took.Round(time.Millisecond),

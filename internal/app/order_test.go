@@ -96,6 +96,7 @@ func describeEvidence(items []evidence.Evidence) string {
 
 // I8: the same alerts in any order and any batches end at the same verdicts and evidence.
 func TestOrderDoesNotMatter(t *testing.T) {
+	t.Parallel()
 	want, _ := endState(t, nil, 1000)
 	if !strings.Contains(fmt.Sprint(want), "link:") {
 		t.Fatal("no link evidence: this test would prove nothing")

@@ -11,6 +11,7 @@ import (
 
 	"github.com/aluskort/aluskort/internal/alert"
 	"github.com/aluskort/aluskort/internal/audit"
+	"github.com/aluskort/aluskort/internal/auditlog"
 	"github.com/aluskort/aluskort/internal/ingest"
 	"github.com/aluskort/aluskort/internal/investigate"
 	"github.com/aluskort/aluskort/internal/orchestrate"
@@ -129,7 +130,7 @@ func (s *Session) Records() int { return len(s.entries) }
 // Results calls fn with one line per record, in input order. The node must be settled.
 func (s *Session) Results(ctx context.Context, fn func(result.Line) error) error {
 	head, err := s.node.Audit.Head(ctx, s.tenant)
-	if err != nil && s.accepted() {
+	if err != nil && !errors.Is(err, auditlog.ErrNoTenant) { // nothing was recorded when every record was refused
 		return err
 	}
 	firsts := map[string]bool{}
@@ -143,15 +144,6 @@ func (s *Session) Results(ctx context.Context, fn func(result.Line) error) error
 		}
 	}
 	return nil
-}
-
-func (s *Session) accepted() bool {
-	for i := range s.entries {
-		if s.entries[i].rejected == nil {
-			return true
-		}
-	}
-	return false
 }
 
 func (s *Session) line(ctx context.Context, e *entry, firsts map[string]bool, head audit.Head) (result.Line, error) {

@@ -2,6 +2,7 @@ package investigate
 
 import (
 	"cmp"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -38,11 +39,12 @@ type Task struct {
 // Investigation is the whole of what is known and decided about one activity in one window.
 // It is a value owned by whoever loaded it; Version fences concurrent writers.
 type Investigation struct {
-	ID          string    `json:"id"`
-	TenantID    string    `json:"tenant_id"`
-	Source      string    `json:"source"`
-	Analytic    string    `json:"analytic"`
-	Fingerprint string    `json:"fingerprint"`
+	ID          string `json:"id"`
+	TenantID    string `json:"tenant_id"`
+	Source      string `json:"source"`
+	Analytic    string `json:"analytic"`
+	Fingerprint string `json:"fingerprint"`
+	// Title is the first in order among the titles of its alerts.
 	Title       string    `json:"title"`
 	WindowStart time.Time `json:"window_start"`
 
@@ -104,6 +106,7 @@ const (
 // Folded is what one alert brings into an investigation: facts that depend on that alert alone.
 type Folded struct {
 	Severity    alert.Severity
+	Title       string
 	At          time.Time
 	Evidence    []evidence.Evidence
 	Entities    []alert.Entity
@@ -144,6 +147,9 @@ func (inv *Investigation) Fold(alerts []Folded) Change {
 	for i := range alerts {
 		f := &alerts[i]
 		inv.SourceSeverity = max(inv.SourceSeverity, f.Severity)
+		if f.Title != "" && (inv.Title == "" || f.Title < inv.Title) {
+			inv.Title = f.Title
+		}
 		if inv.Alerts == 0 || f.At.Before(inv.FirstSeen) {
 			inv.FirstSeen = f.At
 		}
@@ -222,7 +228,21 @@ func entityKey(e *alert.Entity) string { return e.Key() }
 
 func moreConfidentEntity(a, b *alert.Entity) bool {
 	return cmp.Or(cmp.Compare(a.Confidence, b.Confidence), cmp.Compare(len(a.Properties), len(b.Properties)),
-		cmp.Compare(b.Value, a.Value), cmp.Compare(b.Role, a.Role), cmp.Compare(b.Ref, a.Ref)) > 0
+		cmp.Compare(b.Value, a.Value), cmp.Compare(b.Role, a.Role), cmp.Compare(b.Ref, a.Ref), compareProperties(b.Properties, a.Properties)) > 0
+}
+
+// compareProperties orders sets of properties by their sorted keys and values.
+func compareProperties(a, b map[string]string) int {
+	if maps.Equal(a, b) {
+		return 0
+	}
+	pairs := func(m map[string]string) (out []string) {
+		for _, k := range slices.Sorted(maps.Keys(m)) {
+			out = append(out, k, m[k])
+		}
+		return out
+	}
+	return slices.Compare(pairs(a), pairs(b))
 }
 
 func indicatorKey(i *alert.Indicator) string { return string(i.Type) + "\x00" + i.Value }

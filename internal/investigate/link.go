@@ -104,7 +104,7 @@ func (inv *Investigation) LinkEvidence(neighbours []Neighbour) []evidence.Eviden
 		n := &neighbours[i]
 		rule, ok := linkRules[n.Kind]
 		key := inv.linkKey(n)
-		if !ok || key == nil || n.ID == inv.ID || n.OwnBits < AnchorBits || apart(key, n) > rule.within {
+		if !ok || key == nil || n.ID == inv.ID || n.OwnBits < AnchorBits || !key.Reaches(n.First, n.Last) {
 			continue
 		}
 		e := evidence.Evidence{
@@ -137,7 +137,8 @@ func (inv *Investigation) linkKey(n *Neighbour) *LinkKey {
 	return &inv.Links[i]
 }
 
-// apart is the gap between two spans of time, 0 when they overlap.
-func apart(k *LinkKey, n *Neighbour) time.Duration {
-	return max(0, n.First.Sub(k.Last), k.First.Sub(n.Last))
+// Reaches reports whether a span of time in which another carried the same key is near enough
+// to be linked by it.
+func (k *LinkKey) Reaches(first, last time.Time) bool {
+	return max(first.Sub(k.Last), k.First.Sub(last)) <= linkRules[k.Kind].within
 }

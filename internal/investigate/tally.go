@@ -58,30 +58,31 @@ func (inv *Investigation) addTallies(list []evidence.Tally, at time.Time) {
 // some window that holds enough of them. occurrences are sorted by time.
 func Reached(t *evidence.Tally, occurrences []Occurrence) map[int64]bool {
 	out := map[int64]bool{}
-	from := 0
+	values := map[int64]int{} // how often each is within the window that ends at to
+	from, marked := 0, 0
 	for to := range occurrences {
-		for occurrences[to].At.Sub(occurrences[from].At) > t.Window() {
-			from++
+		if t.Distinct {
+			values[occurrences[to].Value]++
 		}
-		if size(t, occurrences[from:to+1]) < t.AtLeast {
+		for ; occurrences[to].At.Sub(occurrences[from].At) > t.Window(); from++ {
+			if v := occurrences[from].Value; t.Distinct && values[v] > 1 {
+				values[v]--
+			} else {
+				delete(values, v)
+			}
+		}
+		n := to + 1 - from
+		if t.Distinct {
+			n = len(values)
+		}
+		if n < t.AtLeast {
 			continue
 		}
-		for _, o := range occurrences[from : to+1] {
-			out[o.Investigation] = true
+		for marked = max(marked, from); marked <= to; marked++ {
+			out[occurrences[marked].Investigation] = true
 		}
 	}
 	return out
-}
-
-func size(t *evidence.Tally, list []Occurrence) int {
-	if !t.Distinct {
-		return len(list)
-	}
-	seen := make(map[int64]bool, len(list))
-	for i := range list {
-		seen[list[i].Value] = true
-	}
-	return len(seen)
 }
 
 // countPrefix begins the id of evidence that rests on repetition.

@@ -66,12 +66,16 @@ type item struct {
 // Evaluate gathers the evidence of a batch. It returns an error only when ctx ended.
 func (e *Engine) Evaluate(ctx context.Context, b Batch) (*Evaluated, error) {
 	ev := &Evaluated{batch: b, items: make([]*item, len(b.Messages))}
-	findings, err := e.gather(ctx, b.Messages)
+	findings, unread, err := e.gather(ctx, b.Messages)
 	if err != nil {
 		return nil, err
 	}
 	err = parallel.For(len(b.Messages), func(i int) error {
 		it, err := e.evaluate(b.Messages[i], findings, i)
+		if err == nil && unread[i] {
+			it.folded.Blind = append(it.folded.Blind, unreadNote)
+			it.failing = append(it.failing, unreadNote)
+		}
 		ev.items[i] = it
 		return err
 	})
@@ -99,7 +103,7 @@ func (e *Engine) evaluate(m *alert.Message, findings [][]evidence.Finding, i int
 		msg: m, key: identityOf(a.TenantID, a.Source, a.ID), window: window,
 		invID: investigate.ID(a.TenantID, m.Fingerprint, window), doc: e.codec.pack(frame),
 		folded: investigate.Folded{
-			Severity: a.Severity, At: at, Entities: m.Entities.List, Indicators: m.Entities.Indicators,
+			Severity: a.Severity, Title: a.Title, At: at, Entities: m.Entities.List, Indicators: m.Entities.Indicators,
 			Techniques: techniques, Quarantined: quarantined, Links: e.links(a), Missing: missing, Quality: quality,
 		},
 	}
@@ -143,16 +147,23 @@ func (e *Engine) addTechniques(f *investigate.Folded) {
 	}
 }
 
+// unreadNote says that the sources had no native fields to look into, so that nothing they did
+// not find means anything.
+const unreadNote = "native record: cannot be read again"
+
 // gather asks every source about the whole batch, all at once. A source that fails or panics
-// is blind for this batch; the others are not held up.
-func (e *Engine) gather(ctx context.Context, msgs []*alert.Message) ([][]evidence.Finding, error) {
+// is blind for this batch; the others are not held up. unread marks alerts whose native record
+// the sources could not see.
+func (e *Engine) gather(ctx context.Context, msgs []*alert.Message) (findings [][]evidence.Finding, unread []bool, err error) {
 	subjects := make([]evidence.Subject, len(msgs))
-	err := parallel.For(len(msgs), func(i int) error {
+	unread = make([]bool, len(msgs))
+	err = parallel.For(len(msgs), func(i int) error {
 		a := &msgs[i].Alert
 		if a.Fields == nil {
 			fields, err := e.cfg.Fields(a.Source, a.RawPayload)
 			if err != nil {
 				e.cfg.Log.Warn("native record cannot be read again", "alert", a.ID, "error", err)
+				unread[i] = true
 			}
 			a.Fields = fields
 		}
@@ -160,7 +171,7 @@ func (e *Engine) gather(ctx context.Context, msgs []*alert.Message) ([][]evidenc
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	out := make([][]evidence.Finding, len(e.cfg.Sources))
 	var asked sync.WaitGroup
@@ -177,7 +188,7 @@ func (e *Engine) gather(ctx context.Context, msgs []*alert.Message) ([][]evidenc
 		})
 	}
 	asked.Wait()
-	return out, ctx.Err()
+	return out, unread, ctx.Err()
 }
 
 func safeGather(ctx context.Context, src evidence.Source, subjects []evidence.Subject) (f []evidence.Finding, err error) {

@@ -1,6 +1,7 @@
 package orchestrate
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
@@ -16,9 +17,13 @@ const (
 	insertTally = `INSERT INTO tally (key, event_time, alert, investigation, value)`
 	selectTally = `SELECT event_time, alert, investigation, value FROM tally
 	WHERE key = $1 AND event_time BETWEEN $2 AND $3 ORDER BY event_time, alert LIMIT $4`
-	// maxOccurrences bounds what one key is looked at for. A key with more within two windows
-	// has long been reached.
+	selectTallyBack = `SELECT event_time, alert, investigation, value FROM tally
+	WHERE key = $1 AND event_time BETWEEN $2 AND $3 ORDER BY event_time DESC, alert DESC LIMIT $4`
+	// maxOccurrences bounds what is looked at of one key at first. Of a longer burst only what
+	// lies nearest to each investigation is looked at: see around.
 	maxOccurrences = 2000
+	// maxAround bounds what is looked at on each side of a point in time.
+	maxAround = 500
 )
 
 // counter finds out, within one transaction, which tallies are reached. What a rule with a
@@ -35,6 +40,7 @@ type counted struct {
 	tally       *evidence.Tally
 	hash        identity
 	from, to    time.Time
+	points      []time.Time // first and last match of each investigation that has the key
 	occurrences []investigate.Occurrence
 	reached     map[int64]bool
 }
@@ -105,6 +111,7 @@ func (c *counter) read(rows []*row) error {
 				c.byKey[h] = have
 				c.list = append(c.list, have)
 			}
+			have.points = append(have.points, t.First, t.Last)
 			if from.Before(have.from) {
 				have.from = from
 			}
@@ -123,8 +130,45 @@ func (c *counter) read(rows []*row) error {
 }
 
 func (c *counter) occurrences(k *counted) error {
-	args := []any{k.hash[:], k.from.UnixMicro(), k.to.UnixMicro(), maxOccurrences}
-	return query1(c.w.tx, selectTally, args, func(rows store.Rows) error {
+	if err := c.between(k, selectTally, k.from, k.to, maxOccurrences); err != nil {
+		return err
+	}
+	if len(k.occurrences) < maxOccurrences {
+		return nil
+	}
+	return c.around(k)
+}
+
+// around looks at what lies nearest to the first and the last match of each investigation, on
+// both sides. A window that holds enough matches and one of these holds enough of the nearest
+// too, so that a count is exact there however long the burst; of different values, with many
+// repeats among them, it may miss some.
+func (c *counter) around(k *counted) error {
+	n := k.tally.AtLeast
+	if k.tally.Distinct {
+		n *= 16
+	}
+	n = min(n, maxAround)
+	slices.SortFunc(k.points, time.Time.Compare)
+	for _, p := range slices.CompactFunc(k.points, time.Time.Equal) {
+		err := c.between(k, selectTallyBack, p.Add(-k.tally.Window()), p, n)
+		if err == nil {
+			err = c.between(k, selectTally, p, p.Add(k.tally.Window()), n)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	slices.SortFunc(k.occurrences, func(a, b investigate.Occurrence) int {
+		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Alert, b.Alert))
+	})
+	k.occurrences = slices.Compact(k.occurrences)
+	return nil
+}
+
+func (c *counter) between(k *counted, query string, from, to time.Time, limit int) error {
+	args := []any{k.hash[:], from.UnixMicro(), to.UnixMicro(), limit}
+	return query1(c.w.tx, query, args, func(rows store.Rows) error {
 		var at int64
 		var o investigate.Occurrence
 		if err := rows.Scan(&at, &o.Alert, &o.Investigation, &o.Value); err != nil {

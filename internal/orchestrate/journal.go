@@ -1,6 +1,7 @@
 package orchestrate
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"math"
@@ -58,13 +59,31 @@ func (j *journal) fragment(build func(o *audit.Object)) audit.Fragment {
 	return f
 }
 
+// Bounds of texts in a record, so that nothing that a sender writes makes an event larger than
+// the chain takes: that would hold up every alert behind it.
+const (
+	maxText = 16 << 10
+	maxName = 256 // what stands in lists, and ids
+)
+
 // text makes s fit for a record.
-func text(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
+func text(s string) string { return bounded(s, maxText) }
+
+// name makes an id or an item of a list fit for a record.
+func name(s string) string { return bounded(s, maxName) }
+
+// bounded repairs s and cuts it; what was cut ends in the hash of the whole, so that two stay two.
+func bounded(s string, limit int) string {
+	if len(s) > limit {
+		s = s[:limit-80] + fmt.Sprintf("…sha256:%x", sha256.Sum256([]byte(s)))
+	}
+	return strings.ToValidUTF8(s, "\uFFFD")
+}
 
 func texts[S ~string](list []S) []string {
 	out := make([]string, len(list))
 	for i, s := range list {
-		out[i] = text(string(s))
+		out[i] = name(string(s))
 	}
 	return out
 }
@@ -87,13 +106,13 @@ func (j *journal) moved(now time.Time, inv *investigate.Investigation, path []in
 
 func (j *journal) enriched(now time.Time, inv *investigate.Investigation, items []*item) {
 	j.add(now, inv, audit.InvestigationEnriched, func(ev *audit.Event) {
-		ev.AlertID = text(items[0].msg.Alert.ID)
+		ev.AlertID = name(items[0].msg.Alert.ID)
 		ev.EntityIDs = entityIDs(inv.Entities)
 		ev.Context = j.fragment(func(o *audit.Object) {
 			o.Strs("blind", texts(inv.Blind))
 			o.Int("evidence", int64(len(inv.Evidence)))
 			o.Int("indicators", int64(len(inv.Indicators)))
-			o.Str("source", text(inv.Source))
+			o.Str("source", name(inv.Source))
 			o.Strs("techniques", inv.TechniqueIDs())
 			o.Strs("techniques_quarantined", texts(inv.Quarantined))
 		})
@@ -111,7 +130,7 @@ func entityIDs(list []alert.Entity) []string {
 	var out []string
 	for i := range list {
 		if list[i].Principal && len(out) < 10 {
-			out = append(out, text(string(list[i].Type)+":"+list[i].Value))
+			out = append(out, name(string(list[i].Type)+":"+list[i].Value))
 		}
 	}
 	return out
@@ -140,14 +159,14 @@ func verdictInto(o *audit.Object, inv *investigate.Investigation) {
 		if e.Counted == 0 {
 			continue
 		}
-		o.OpenItem().Int("counted", micros(e.Counted)).Str("id", text(e.ID)).Str("source", text(e.Source)).Int("weight", micros(e.Weight)).Close()
+		o.OpenItem().Int("counted", micros(e.Counted)).Str("id", name(e.ID)).Str("source", name(e.Source)).Int("weight", micros(e.Weight)).Close()
 	}
 	o.Close()
 	o.Int("malicious_probability", micros(v.Probability))
 	o.Int("prior", micros(v.Prior))
 	o.OpenArray("recommended_actions")
 	for _, a := range inv.Actions {
-		o.Item(text(a.Action + " " + a.Target))
+		o.Item(name(a.Action + " " + a.Target))
 	}
 	o.Close()
 	o.Int("revision", int64(v.Revision))
@@ -192,7 +211,7 @@ func (j *journal) approvalRequested(now time.Time, inv *investigate.Investigatio
 			o.OpenArray("recommended_actions")
 			for _, a := range inv.Actions {
 				if a.NeedsApproval {
-					o.Item(text(a.Action + " " + a.Target))
+					o.Item(name(a.Action + " " + a.Target))
 				}
 			}
 			o.Close()

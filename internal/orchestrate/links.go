@@ -231,27 +231,21 @@ func (l *linker) members(s *shared) []investigate.Neighbour {
 	return out
 }
 
-// spread marks those outside the transaction whose verdict may change: neighbours of an
-// investigation that became or ceased to be an anchor, or that is one and has new keys, and
-// everyone on a key that just became common.
+// spread marks those outside the transaction to whom something is lent that was not before, or
+// no longer: see lends. A key that just became common changes it for everyone who has it.
 func (l *linker) spread(before map[string]float64) error {
 	marked := map[int64]bool{}
 	for _, s := range l.list {
-		members := l.members(s)
-		changed := len(members) == investigate.MaxNeighbours+1
-		for _, n := range members {
-			old, known := before[n.ID]
-			if !known {
+		common := len(l.members(s)) > investigate.MaxNeighbours
+		if common && len(s.found) > investigate.MaxNeighbours {
+			continue // it was before
+		}
+		for i := range s.found {
+			f := &s.found[i]
+			if l.of[f.id] != nil {
 				continue
 			}
-			was, is := old >= investigate.AnchorBits, n.OwnBits >= investigate.AnchorBits
-			changed = changed || was != is || is && old != n.OwnBits
-		}
-		if !changed {
-			continue
-		}
-		for _, f := range s.found {
-			if l.of[f.id] == nil {
+			if common || slices.ContainsFunc(s.local, func(m local) bool { return s.lends(m, before[m.r.inv.ID], f) }) {
 				marked[f.seq] = true
 			}
 		}
@@ -265,6 +259,24 @@ func (l *linker) spread(before map[string]float64) error {
 	}
 	slices.Sort(seqs)
 	return l.w.markDirty(seqs)
+}
+
+// lends reports whether an investigation of this transaction, which weighed old before it, lends
+// a neighbour along this key something else now: it became or ceased to be an anchor, or is one
+// and weighs something else, has another name, gained the key, or its time with the key came
+// within reach.
+func (s *shared) lends(m local, old float64, f *found) bool {
+	inv := m.r.inv
+	was, is := old >= investigate.AnchorBits, inv.OwnBits >= investigate.AnchorBits
+	if !was || !is {
+		return was != is
+	}
+	i := slices.IndexFunc(s.found, func(x found) bool { return x.id == inv.ID })
+	if i < 0 || old != inv.OwnBits || m.r.title != inv.Title {
+		return true
+	}
+	kept := investigate.LinkKey{Kind: s.key.Kind, First: s.found[i].first, Last: s.found[i].last}
+	return kept.Reaches(f.first, f.last) != m.key.Reaches(f.first, f.last)
 }
 
 var markDirtyQuery = inList(markDirty, 2)

@@ -96,7 +96,8 @@ func (c *codec) unpack(kind int, b []byte) ([]byte, error) {
 // row is the narrow part of an investigation with what only the store knows.
 type row struct {
 	inv         *investigate.Investigation
-	first, last int64 // alerts
+	first, last int64  // alerts
+	title       string // as it was stored; empty for one that is not stored yet
 }
 
 const (
@@ -273,7 +274,7 @@ func (e *Engine) loadRows(tx store.Tx, ids []string) (map[string]*row, error) {
 		if err != nil {
 			return fmt.Errorf("investigation %s: %w", id, err)
 		}
-		r.inv = inv
+		r.inv, r.title = inv, inv.Title
 		out[id] = &r
 		return nil
 	})
@@ -370,6 +371,9 @@ func (e *Engine) alertAt(tx store.Tx, seq int64) (m *alert.Message, previous int
 		b    []byte
 	)
 	err = tx.QueryRow(`SELECT a.previous, d.codec, d.bytes FROM alert a JOIN doc d ON d.id = a.doc WHERE a.seq = $1`, seq).Scan(&prev, &kind, &b)
+	if errors.Is(err, store.ErrNoRows) {
+		return nil, 0, fmt.Errorf("%w: alert %d", ErrNotFound, seq)
+	}
 	if err != nil {
 		return nil, 0, fmt.Errorf("alert %d: %w", seq, err)
 	}

@@ -38,12 +38,16 @@ func (w *writer) shortCircuit(r *row, items []*item) bool {
 		return false
 	}
 	inv := r.inv
+	severity := inv.SourceSeverity
+	if w.e.cfg.Org != nil {
+		severity, _ = w.e.cfg.Org.Adjust(inv.TenantID, severity, inv.Entities, inv.FirstSeen)
+	}
 	var d fp.Decision
 	for i, it := range items {
 		m := it.msg
 		one := sc.Gate.Decide(&fp.Input{
 			Tenant: inv.TenantID, Alert: &m.Alert, Entities: &m.Entities, Techniques: inv.TechniqueIDs(), Evidence: inv.Evidence,
-			Checked: true, Blind: it.failing, Severity: inv.SourceSeverity, Degradation: string(inv.Degradation), At: w.now,
+			Checked: true, Blind: it.failing, Severity: severity, Degradation: string(inv.Degradation), At: w.now,
 		})
 		if i == 0 || !one.Close {
 			d = one

@@ -1,15 +1,19 @@
 package pipeline
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
+	"github.com/aluskort/aluskort/internal/auditlog"
 	"github.com/aluskort/aluskort/internal/engine/bus"
 )
 
-// Chain appends audit messages durably, each event exactly once.
+// Chain appends audit messages durably, each event exactly once. An *auditlog.AppendError names
+// messages that were refused; all others are durable then.
 type Chain interface {
 	Append(ctx context.Context, messages [][]byte) error
 }
@@ -18,6 +22,20 @@ type Chain interface {
 type Auditor struct {
 	Stage
 	Chain Chain
+}
+
+// What the chain refuses (a gap in the numbers of an origin, a broken chain of one tenant) is
+// held and offered again, while the events of all others go on. Nothing is acknowledged as long
+// as anything is held, so that a restart reads it again.
+const (
+	offerHeldEvery = 5 * time.Second
+	maxHeldBytes   = 32 << 20 // beyond it nothing more is read
+)
+
+// source is what the loop needs of a consumer.
+type source interface {
+	Poll(ctx context.Context) (bus.Batch, error)
+	Commit(ctx context.Context, b bus.Batch) error
 }
 
 // Run works until ctx ends.
@@ -32,21 +50,71 @@ func (a *Auditor) Run(ctx context.Context) error {
 	return errors.Join(ended(ctx, a.loop(ctx, consumer)), consumer.Close())
 }
 
-func (a *Auditor) loop(ctx context.Context, consumer *bus.Consumer) error {
+func (a *Auditor) loop(ctx context.Context, consumer source) error {
+	var held [][]byte
+	done := bus.Batch{Next: map[bus.TopicPartition]int64{}} // not acknowledged yet
 	for {
-		batch, err := consumer.Poll(ctx)
+		batch, err := a.next(ctx, consumer, held)
 		if err != nil {
 			return err
 		}
-		payloads := make([][]byte, len(batch.Records))
+		maps.Copy(done.Next, batch.Next)
+		payloads := held
 		for i := range batch.Records {
-			payloads[i] = batch.Records[i].Value
+			payloads = append(payloads, batch.Records[i].Value)
 		}
-		if err := a.retry(ctx, "audit database", nil, func() error { return a.Chain.Append(ctx, payloads) }); err != nil {
+		if held, err = a.append(ctx, payloads); err != nil {
 			return err
 		}
-		if err := a.retry(ctx, "offset of audit.events", nil, func() error { return consumer.Commit(ctx, batch) }); err != nil {
+		if len(held) > 0 || len(done.Next) == 0 {
+			continue
+		}
+		if err := a.retry(ctx, "offset of audit.events", nil, func() error { return consumer.Commit(ctx, done) }); err != nil {
 			return err
 		}
+		clear(done.Next)
 	}
+}
+
+// next waits for a batch; while something is held, not longer than until it is to be offered
+// again: the batch is empty then.
+func (a *Auditor) next(ctx context.Context, consumer source, held [][]byte) (bus.Batch, error) {
+	if len(held) == 0 {
+		return consumer.Poll(ctx)
+	}
+	wait, cancel := context.WithTimeout(ctx, offerHeldEvery)
+	defer cancel()
+	size := 0
+	for _, p := range held {
+		size += len(p)
+	}
+	if size > maxHeldBytes {
+		<-wait.Done()
+		return bus.Batch{}, ctx.Err()
+	}
+	batch, err := consumer.Poll(wait)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		return bus.Batch{}, nil
+	}
+	return batch, err
+}
+
+// append brings messages into the chain, however long that takes, and returns those it refused.
+func (a *Auditor) append(ctx context.Context, payloads [][]byte) (refused [][]byte, err error) {
+	err = a.retry(ctx, "audit database", nil, func() error {
+		refused = nil
+		err := a.Chain.Append(ctx, payloads)
+		var some *auditlog.AppendError
+		if !errors.As(err, &some) {
+			return err
+		}
+		for _, r := range some.Refused {
+			refused = append(refused, bytes.Clone(payloads[r.Message])) // it may lie in a large fetch
+		}
+		return nil
+	})
+	if len(refused) > 0 {
+		a.failing.Store(true)
+	}
+	return refused, err
 }

@@ -132,6 +132,9 @@ func reasonOf(err error) string {
 	}
 }
 
+// maxFrame is the largest message that leaves the parser; it leaves room for key and headers.
+const maxFrame = bus.MaxRecordBytes - 4<<10
+
 // one makes the normalised message of one record. Every error is the record's own fault, but
 // for blob.ErrUnavailable.
 func (p *Parser) one(ctx context.Context, rec *bus.Record) (bus.Record, error) {
@@ -153,6 +156,9 @@ func (p *Parser) one(ctx context.Context, rec *bus.Record) (bus.Record, error) {
 	b, err := alert.AppendFrame(make([]byte, 0, len(rec.Value)+len(rec.Value)/2), m)
 	if err != nil {
 		return bus.Record{}, err
+	}
+	if len(b) > maxFrame {
+		return bus.Record{}, fmt.Errorf("%w: with its entities the message has %d bytes, at most %d pass", alert.ErrTooLarge, len(b), maxFrame)
 	}
 	return bus.Record{
 		Topic: bus.AlertsNormalized, Key: []byte(m.Alert.TenantID + "\x00" + m.Fingerprint), Value: b, Headers: tenantHeader(m.Alert.TenantID),
@@ -186,5 +192,9 @@ func (p *Parser) publish(ctx context.Context, consumer *bus.Consumer, work *pars
 	if p.OnDead != nil && len(work.letters) > 0 {
 		p.OnDead(len(work.letters))
 	}
-	return consumer.Commit(ctx, work.batch)
+	if err := consumer.Commit(ctx, work.batch); err != nil && ctx.Err() == nil {
+		// The next commit covers this one; until then a restart only repeats the batch.
+		p.Log.Warn("group offset not committed", "error", err)
+	}
+	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/aluskort/aluskort/internal/alert"
+	"github.com/aluskort/aluskort/internal/audit"
 	"github.com/aluskort/aluskort/internal/clock"
 	"github.com/aluskort/aluskort/internal/engine/blob"
 	"github.com/aluskort/aluskort/internal/engine/bus"
@@ -99,6 +100,9 @@ func (in *Intake) Offer(ctx context.Context, alerts []alert.Alert) error {
 	recs := make([]bus.Record, len(alerts))
 	for i := range alerts {
 		a := &alerts[i]
+		if err := audit.CheckTenant(a.TenantID); err != nil {
+			return err // no audit chain could take what becomes of it
+		}
 		m := alert.Message{Alert: *a}
 		if len(a.RawPayload) > inlineRaw {
 			ref, err := in.Blobs.Put(ctx, a.RawPayload)
