@@ -165,7 +165,7 @@ func (p *progress) say(what string) {
 // An alert judged alone gets a tenant of its own, which nothing crosses, so that one node does
 // for all of them.
 func judge(e *env, source string) eval.Judge {
-	return func(ctx context.Context, records [][]byte, alone bool) (out []eval.Judged, err error) {
+	return func(_ context.Context, records [][]byte, alone bool) (out []eval.Judged, err error) {
 		w, err := openWorkspace("", false)
 		if err != nil {
 			return nil, err

@@ -437,36 +437,42 @@ func (n *Node) Settled(ctx context.Context) error {
 	if err := n.flow.waitDecided(ctx); err != nil {
 		return err
 	}
+	if err := n.drained(ctx); err != nil {
+		return err
+	}
 	if err := n.revised(ctx); err != nil {
 		return err
 	}
-	emitted := map[string]int64{}
-	err := n.State.View(ctx, func(tx store.Tx) error {
-		rows, err := tx.Query(`SELECT tenant, last_seq FROM audit_sequence`)
-		if err != nil {
-			return err
-		}
-		for rows.Next() {
-			var tenant string
-			var seq int64
-			if err := rows.Scan(&tenant, &seq); err != nil {
-				return errors.Join(err, rows.Close())
-			}
-			emitted[tenant] = seq
-		}
-		return errors.Join(rows.Err(), rows.Close())
-	})
+	emitted, err := n.emitted(ctx)
 	if err != nil {
 		return err
 	}
 	return n.flow.waitAppended(ctx, emitted)
 }
 
-// revised waits until no investigation is left whose neighbours changed.
-func (n *Node) revised(ctx context.Context) error {
+// drained waits until nothing is left on the way to a verdict, also of what an earlier process
+// had offered.
+func (n *Node) drained(ctx context.Context) error {
+	for _, group := range []string{bus.GroupEntityParser, bus.GroupOrchestrator} {
+		err := n.poll(ctx, func() (bool, error) {
+			lag, err := n.Bus.Lag(ctx, group)
+			left := int64(0)
+			for _, k := range lag {
+				left += k
+			}
+			return left == 0, err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// poll asks every two milliseconds until the answer is yes.
+func (n *Node) poll(ctx context.Context, done func() (bool, error)) error {
 	for {
-		left, err := n.Engine.Dirty(ctx)
-		if err != nil || left == 0 {
+		if ok, err := done(); ok || err != nil {
 			return err
 		}
 		t := n.opts.Clock.NewTimer(2 * time.Millisecond)
@@ -477,6 +483,14 @@ func (n *Node) revised(ctx context.Context) error {
 		case <-t.C:
 		}
 	}
+}
+
+// revised waits until no investigation is left whose neighbours changed.
+func (n *Node) revised(ctx context.Context) error {
+	return n.poll(ctx, func() (bool, error) {
+		left, err := n.Engine.Dirty(ctx)
+		return left == 0, err
+	})
 }
 
 // Revisions tells how many verdicts were revised after their first.

@@ -122,7 +122,7 @@ func (r *Rescorer) verdicts(n *neighbourhood, without string) map[string]evidenc
 	}
 	out := make(map[string]evidence.Classification, len(n.list))
 	for _, inv := range n.list {
-		items := append(own[inv.ID], inv.LinkEvidence(n.of(inv, bits))...)
+		items := slices.Concat(own[inv.ID], inv.LinkEvidence(n.of(inv, bits)))
 		prior := reason.Prior{Bits: inv.Verdict.Prior, Source: inv.Verdict.PriorSource}
 		out[inv.ID] = reason.Decide(prior, items, inv.Verdict.Severity, nil, r.Thresholds).Classification
 	}

@@ -94,7 +94,7 @@ func span(lo, hi int) []byte {
 func permute(key uint64, n byte, set []byte) byte {
 	for i, x := range set {
 		if x == n {
-			return set[rand.New(rand.NewPCG(key, 1)).Perm(len(set))[i]] //nolint:gosec // a pseudonym, no secret
+			return set[rand.New(rand.NewPCG(key, 1)).Perm(len(set))[i]]
 		}
 	}
 	return n

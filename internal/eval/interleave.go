@@ -13,7 +13,7 @@ const interleaveWithin = 5 * time.Minute
 // one; sessions, process ids and everything else of it stay. It returns the records and how
 // many of them moved.
 func Interleave(samples []Sample, judged []Judged, around Span, seed uint64) (records [][]byte, moved int, err error) {
-	r := rand.New(rand.NewPCG(seed, 4)) //nolint:gosec // an experiment that can be repeated, no secret
+	r := rand.New(rand.NewPCG(seed, 4))
 	positives := map[string][]time.Time{}
 	for i := range samples {
 		if at, ok := eventTime(&judged[i]); ok && samples[i].Label == Positive {
@@ -48,5 +48,5 @@ func Interleave(samples []Sample, judged []Judged, around Span, seed uint64) (re
 
 // shuffled is a seeded order of n records.
 func shuffled(n int, seed uint64) []int {
-	return rand.New(rand.NewPCG(seed, 5)).Perm(n) //nolint:gosec // an experiment that can be repeated, no secret
+	return rand.New(rand.NewPCG(seed, 5)).Perm(n)
 }

@@ -49,7 +49,7 @@ func ReadLabels(r io.Reader) (map[string]Truth, error) {
 	c.FieldsPerRecord, c.TrimLeadingSpace = -1, true
 	head, err := c.Read()
 	if err != nil {
-		return nil, labelError(c, err)
+		return nil, labelError(err)
 	}
 	head[0] = strings.TrimPrefix(head[0], "\ufeff")
 	id, label, step := column(head, "id", "alert_id"), column(head, "label"), column(head, "step")
@@ -63,7 +63,7 @@ func ReadLabels(r io.Reader) (map[string]Truth, error) {
 			return out, nil
 		}
 		if err != nil {
-			return nil, labelError(c, err)
+			return nil, labelError(err)
 		}
 		line, _ := c.FieldPos(0)
 		if err := addLabel(out, row, id, label, step, line); err != nil {
@@ -105,7 +105,7 @@ func column(head []string, names ...string) int {
 	return -1
 }
 
-func labelError(c *csv.Reader, err error) error {
+func labelError(err error) error {
 	if errors.Is(err, io.EOF) {
 		return &LabelError{1, "the file is empty; write a header with id and label"}
 	}

@@ -55,7 +55,7 @@ func (p *pseudonyms) word(w string) string {
 const consonants, vowels = "bcdfglmnprstvz", "aeiou"
 
 func invent(w string, key uint64) string {
-	r := rand.New(rand.NewPCG(key, 2)) //nolint:gosec // a pseudonym, no secret
+	r := rand.New(rand.NewPCG(key, 2))
 	out := []byte(w)
 	vowel := r.IntN(2) == 0
 	for i, c := range out {
@@ -96,7 +96,7 @@ func (p *pseudonyms) scramble(s string, hex bool) string {
 		low = strings.ToLower(s)
 	}
 	for try := uint64(0); ; try++ {
-		r := rand.New(rand.NewPCG(hash(p.seed+try, low), 3)) //nolint:gosec // a pseudonym, no secret
+		r := rand.New(rand.NewPCG(hash(p.seed+try, low), 3))
 		out := []byte(low)
 		for i, c := range out {
 			switch {

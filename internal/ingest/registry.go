@@ -208,10 +208,8 @@ func finish(a *alert.Alert, adapter Adapter, raw []byte, f alert.Fields) {
 	if len(a.Title) > maxTitle {
 		a.Title = cutText(a.Title, maxTitle) + "…"
 	}
-	if len(a.Analytic) > maxAnalytic {
-		sum := sha256.Sum256([]byte(a.Analytic))
-		a.Analytic = cutText(a.Analytic, maxAnalytic-33) + "#" + hex.EncodeToString(sum[:16])
-	}
+	a.Analytic = distinct(a.Analytic, maxAnalytic)
+	bound(a)
 	if a.EntitiesRaw == "" {
 		a.EntitiesRaw = "[]"
 	}
@@ -223,6 +221,42 @@ func finish(a *alert.Alert, adapter Adapter, raw []byte, f alert.Fields) {
 	if a.EventEnd.Before(a.EventStart) {
 		a.EventEnd = time.Time{}
 	}
+}
+
+// Bounds of texts that come from the record, in bytes. The native bytes keep everything.
+const (
+	maxID          = 512
+	maxText        = 2 << 10
+	maxDescription = 64 << 10
+	maxEntities    = 1 << 20
+)
+
+// bound keeps one hostile field from making a message that no later stage can take.
+func bound(a *alert.Alert) {
+	a.ID = distinct(a.ID, maxID)
+	a.Description = cutText(a.Description, maxDescription)
+	a.EntitiesRaw = cutText(a.EntitiesRaw, maxEntities)
+	for _, s := range []*string{&a.Product, &a.NativeSeverity, &a.SourceTenant} {
+		*s = cutText(*s, maxText)
+	}
+	for i := range a.Tactics {
+		a.Tactics[i] = cutText(a.Tactics[i], maxText)
+	}
+	for i := range a.Discriminator {
+		a.Discriminator[i] = distinct(a.Discriminator[i], maxText)
+	}
+	for i := range a.Links {
+		a.Links[i].Value = distinct(a.Links[i].Value, maxText)
+	}
+}
+
+// distinct cuts a text that identifies something; what is cut is kept apart by its hash.
+func distinct(s string, limit int) string {
+	if len(s) <= limit {
+		return s
+	}
+	sum := sha256.Sum256([]byte(s))
+	return cutText(s, limit-33) + "#" + hex.EncodeToString(sum[:16])
 }
 
 func micro(t time.Time) time.Time {

@@ -101,6 +101,9 @@ func spaced(out []byte, space *bool) []byte {
 }
 
 func cutText(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
 	for n > 0 && !utf8.RuneStart(s[n]) {
 		n--
 	}

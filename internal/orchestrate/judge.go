@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/aluskort/aluskort/internal/alert"
 	"github.com/aluskort/aluskort/internal/evidence"
 	"github.com/aluskort/aluskort/internal/investigate"
 	"github.com/aluskort/aluskort/internal/reason"
@@ -108,16 +109,30 @@ func (w *writer) judge(f *folding) {
 		if n := len(f.items) - 1; n > 0 {
 			w.journal.folded(w.now, inv, n)
 		}
-	case investigate.Reopens(inv.State, f.change.Before, inv.SourceSeverity, newKind(f.before, inv)):
+	case closedByPattern(inv) && !w.ask(f.r, f.items).Close,
+		investigate.Reopens(inv.State, f.change.Before, inv.SourceSeverity, newKind(f.before, inv)):
 		w.journal.folded(w.now, inv, len(f.items))
 		w.reopen(f.r, f.items)
 	default:
 		w.journal.folded(w.now, inv, len(f.items))
-		if inv.State == investigate.AwaitingHuman {
+		if revisable(inv) {
 			w.revise(f.r)
 		}
 	}
 }
+
+// revisable reports whether the verdict is still the product's own to change: it waits for a
+// person, or responds by policy and no person approved anything yet.
+func revisable(inv *investigate.Investigation) bool {
+	if inv.DecidedByPerson() {
+		return false
+	}
+	return inv.State == investigate.AwaitingHuman ||
+		inv.State == investigate.Responding && !slices.ContainsFunc(inv.Tasks, func(t investigate.Task) bool { return t.ApprovedBy != byPolicy })
+}
+
+// byPolicy approves what needs no person.
+const byPolicy = "policy"
 
 // reopen takes an ended investigation through the states again.
 func (w *writer) reopen(r *row, items []*item) {
@@ -136,7 +151,7 @@ func (w *writer) relinked(r *row, lent []evidence.Evidence) bool {
 	switch {
 	case investigate.Reopens(inv.State, inv.SourceSeverity, inv.SourceSeverity, newKind(kinds, inv)):
 		w.reopen(r, nil)
-	case inv.State == investigate.AwaitingHuman:
+	case revisable(inv):
 		w.revise(r)
 	}
 	w.refreshed = !slices.Equal(had, lentIDs(inv))
@@ -187,18 +202,22 @@ func (w *writer) settle(inv *investigate.Investigation) (investigate.State, []st
 	})
 	inv.State, inv.WaitReason, inv.WaitWhy = next, wait, why
 	switch {
-	case wait == investigate.WaitApproval && inv.WakeAt.IsZero():
+	case wait == investigate.WaitApproval && !inv.Escalated:
 		d := investigate.ApprovalDeadlines(inv.Verdict.Severity)
-		wake := d.Expire
+		wake := w.now.Add(d.Expire)
 		if d.Escalate > 0 {
-			wake = d.Escalate
+			wake = w.now.Add(d.Escalate)
 		}
-		inv.WakeAt, inv.Escalated = w.now.Add(wake), false
+		// A verdict that grew worse while it waits shortens the wait, never lengthens it.
+		if inv.WakeAt.IsZero() || wake.Before(inv.WakeAt) {
+			inv.WakeAt = wake
+		}
 	case wait != investigate.WaitApproval:
-		inv.WakeAt = zeroTime
+		inv.WakeAt, inv.Escalated = zeroTime, false
 	}
+	inv.Tasks = slices.DeleteFunc(inv.Tasks, func(t investigate.Task) bool { return t.ApprovedBy == byPolicy })
 	if next == investigate.Responding {
-		assign(inv, "policy", w.now)
+		assign(inv, byPolicy, w.now)
 	}
 	return next, why
 }
@@ -207,13 +226,13 @@ func (w *writer) settle(inv *investigate.Investigation) (investigate.State, []st
 // the plan changed.
 func (w *writer) revise(r *row) {
 	inv := r.inv
-	if inv.DecidedByPerson() {
-		return
-	}
 	before := inv.Verdict
 	v, actions := w.e.verdict(inv)
 	v.Revision = before.Revision
-	if same(&before, &v) {
+	// A plan that expired stays void until the verdict changes.
+	void := inv.Overdue && len(inv.Actions) == 0
+	if same(&before, &v) && (void || slices.Equal(inv.Actions, actions)) {
+		inv.Verdict.Unknowns, inv.Verdict.Counterfactual = v.Unknowns, v.Counterfactual
 		return
 	}
 	v.Revision++
@@ -233,10 +252,8 @@ func (w *writer) revise(r *row) {
 func (e *Engine) verdict(inv *investigate.Investigation) (evidence.Verdict, []respond.Action) {
 	learned := e.cfg.Prior(inv.TenantID, inv.Source, inv.Analytic, inv.SourceSeverity)
 	learned = prior.Guard(learned, inv.SourceSeverity, inv.Evidence, e.cfg.Thresholds)
-	severity := inv.SourceSeverity
-	if e.cfg.Org != nil {
-		severity, inv.SeverityWhy = e.cfg.Org.Adjust(inv.TenantID, inv.SourceSeverity, inv.Entities, inv.FirstSeen)
-	}
+	severity, why := e.severity(inv)
+	inv.SeverityWhy = why
 	alone := ""
 	if own := withoutLinks(inv.Evidence); len(own) < len(inv.Evidence) {
 		v := reason.Decide(learned, own, severity, nil, e.cfg.Thresholds)
@@ -245,6 +262,14 @@ func (e *Engine) verdict(inv *investigate.Investigation) (evidence.Verdict, []re
 	v := reason.Decide(learned, inv.Evidence, severity, inv.Unknowns(), e.cfg.Thresholds)
 	v.Counterfactual = alone
 	return v, e.cfg.Planner.Plan(inv.ID, &v, inv.Entities, inv.TechniqueIDs())
+}
+
+// severity is ours: the source's, adjusted by what the assets are worth.
+func (e *Engine) severity(inv *investigate.Investigation) (alert.Severity, string) {
+	if e.cfg.Org == nil {
+		return inv.SourceSeverity, ""
+	}
+	return e.cfg.Org.Adjust(inv.TenantID, inv.SourceSeverity, inv.Entities, inv.FirstSeen)
 }
 
 func withoutLinks(items []evidence.Evidence) []evidence.Evidence {

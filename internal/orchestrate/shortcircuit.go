@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/aluskort/aluskort/internal/audit"
@@ -30,19 +31,15 @@ type ShortCircuit struct {
 	Store Patterns
 }
 
-// shortCircuits asks the gate about a newly opened investigation. Every one of its alerts must
-// fit; whatever is in doubt closes nothing.
-func (w *writer) shortCircuit(r *row, items []*item) bool {
+// ask asks the gate about alerts of an investigation. Every one must fit; whatever is in doubt
+// closes nothing.
+func (w *writer) ask(r *row, items []*item) (d fp.Decision) {
 	sc := w.e.cfg.ShortCircuit
 	if sc.Gate == nil || w.stale {
-		return false
+		return d
 	}
 	inv := r.inv
-	severity := inv.SourceSeverity
-	if w.e.cfg.Org != nil {
-		severity, _ = w.e.cfg.Org.Adjust(inv.TenantID, severity, inv.Entities, inv.FirstSeen)
-	}
-	var d fp.Decision
+	severity, _ := w.e.severity(inv)
 	for i, it := range items {
 		m := it.msg
 		one := sc.Gate.Decide(&fp.Input{
@@ -56,6 +53,20 @@ func (w *writer) shortCircuit(r *row, items []*item) bool {
 			break
 		}
 	}
+	return d
+}
+
+// closedByPattern reports whether a pattern and not a person closed an investigation.
+func closedByPattern(inv *investigate.Investigation) bool {
+	return inv.State == investigate.Closed && strings.HasPrefix(inv.Verdict.By, byPattern)
+}
+
+// byPattern begins the author of a verdict that a pattern gave.
+const byPattern = "pattern "
+
+// shortCircuit closes a newly opened investigation where a pattern fits all its alerts.
+func (w *writer) shortCircuit(r *row, items []*item) bool {
+	inv, d := r.inv, w.ask(r, items)
 	switch {
 	case d.SafetyBlock:
 		w.journal.pattern(w.now, inv, audit.PatternSafetyBlock, &d)
@@ -72,7 +83,7 @@ func (w *writer) shortCircuit(r *row, items []*item) bool {
 // with what it counts, so that a reader sees what the pattern overrode.
 func (w *writer) closeBy(inv *investigate.Investigation, items []*item, d *fp.Decision) {
 	v, _ := w.e.verdict(inv)
-	v.Classification, v.Reason, v.Confidence, v.By = evidence.FalsePositive, "logic", d.Confidence, "pattern "+d.Pattern
+	v.Classification, v.Reason, v.Confidence, v.By = evidence.FalsePositive, "logic", d.Confidence, byPattern+d.Pattern
 	inv.Verdict, inv.Actions = v, nil
 	inv.State, inv.WaitReason, inv.WaitWhy, inv.WakeAt = investigate.Closed, investigate.WaitNone, nil, zeroTime
 	w.closures = append(w.closures, fp.Closure{Pattern: d.Pattern, Investigation: inv.ID, At: w.now})
@@ -166,7 +177,7 @@ func (e *Engine) Rollback(ctx context.Context) (int, error) {
 			if err := sc.Store.MarkReopened(tx, p.Pattern, p.Investigation, w.now); err != nil {
 				return err
 			}
-			if r := w.rows[p.Investigation]; r != nil && r.inv.State == investigate.Closed && r.inv.Verdict.By == "pattern "+p.Pattern {
+			if r := w.rows[p.Investigation]; r != nil && r.inv.State == investigate.Closed && r.inv.Verdict.By == byPattern+p.Pattern {
 				w.touch(p.Investigation)
 				w.reopen(r, nil)
 			}

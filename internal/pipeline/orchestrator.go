@@ -97,8 +97,14 @@ type evaluated struct {
 
 // Run works until ctx ends. While one batch is being committed, the next is evaluated.
 func (o *Orchestrator) Run(ctx context.Context) error {
+	var stored map[bus.TopicPartition]int64
 	consumer, err := o.Bus.Consume(ctx, bus.ConsumerConfig{
-		Group: bus.GroupOrchestrator, Topics: []string{bus.AlertsNormalized}, Offsets: o.offsets,
+		Group: bus.GroupOrchestrator, Topics: []string{bus.AlertsNormalized},
+		Offsets: func(ctx context.Context, wanted []bus.TopicPartition) (found map[bus.TopicPartition]int64, err error) {
+			found, err = o.offsets(ctx, wanted)
+			stored = found
+			return found, err
+		},
 		OnReset: func(ctx context.Context, tp bus.TopicPartition, want, got int64) error {
 			o.Log.Error("the log does not hold the offset that was reached; going on where it does", "partition", tp.String(), "want", want, "got", got)
 			return o.Engine.SetOffset(ctx, offsetOf(tp, got))
@@ -106,6 +112,12 @@ func (o *Orchestrator) Run(ctx context.Context) error {
 	})
 	if err != nil {
 		return ended(ctx, fmt.Errorf("consume: %w", err))
+	}
+	// The stored offsets may be ahead of the group's, which only tell the lag.
+	if len(stored) > 0 {
+		if err := consumer.Commit(ctx, bus.Batch{Next: stored}); err != nil {
+			o.Log.Warn("group offset not committed; the stored one is right", "error", err)
+		}
 	}
 	ready := make(chan evaluated)
 	o.committed = make(chan struct{}, 1)

@@ -24,7 +24,7 @@ var esqlTables = map[dataset]table{
 	lookups: {from: endpointNetwork, columns: map[field][]column{
 		fHost: cols("host.name"), fProcess: cols("process.name"), fDomain: cols("dns.question.name"),
 	}},
-	signins: esqlLogons, logons: esqlLogons,
+	cloudSignIns: esqlLogons, logons: esqlLogons,
 	files: {from: endpointFile, columns: map[field][]column{
 		fHost: cols("host.name"), fAccount: cols("user.name"), fProcess: cols("process.name"), fFile: cols("file.path"), fAction: cols("event.action"),
 	}},

@@ -290,7 +290,7 @@ func announced(s *scene) (text, why string, q search, ok bool) {
 
 func others(s *scene) (text, why string, q search, ok bool) {
 	q = search{data: alerts, show: []field{fTitle, fSeverity, fHost, fAccount, fSource}}
-	about := ""
+	var about string
 	switch {
 	case s.host != "":
 		about, q.where = s.host, []condition{is(fHost, s.host)}
@@ -320,7 +320,7 @@ func frequent(s *scene) (text, why string, q search, ok bool) {
 // logonData is where the account's sign-ins are: in the cloud's log or in that of the hosts.
 func (s *scene) logonData() dataset {
 	if upn(s.account) || s.account == "" && s.host == "" {
-		return signins
+		return cloudSignIns
 	}
 	return logons
 }

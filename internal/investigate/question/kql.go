@@ -18,7 +18,7 @@ var kqlTables = map[dataset]table{
 	lookups: {from: "DeviceNetworkEvents", columns: map[field][]column{
 		fHost: cols("DeviceName"), fProcess: cols("InitiatingProcessFileName"), fDomain: shaped(within, "RemoteUrl"),
 	}},
-	signins: {from: "SigninLogs", filters: []string{`ResultType == "0"`}, columns: map[field][]column{
+	cloudSignIns: {from: "SigninLogs", filters: []string{`ResultType == "0"`}, columns: map[field][]column{
 		fAccount: cols("UserPrincipalName"), fSource: cols("IPAddress"), fAction: cols("AppDisplayName", "ClientAppUsed"),
 	}},
 	logons: {from: "SecurityEvent", filters: []string{"EventID == 4624"}, columns: map[field][]column{

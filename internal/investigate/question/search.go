@@ -12,19 +12,19 @@ const rows = 100
 type dataset int
 
 const (
-	processes  dataset = iota
-	network            // connections to public addresses
-	lookups            // names resolved or contacted
-	signins            // successful sign-ins to the cloud
-	logons             // successful logons to hosts
-	files              // changes of files
-	alerts             // what detections raised
-	mails              // messages delivered
-	clicks             // addresses of the web opened
-	changes            // changes of accounts and groups in a directory on site
-	roles              // the same in the cloud's directory
-	cloudCalls         // calls with a cloud access key
-	sessions           // use of a session or token
+	processes    dataset = iota
+	network              // connections to public addresses
+	lookups              // names resolved or contacted
+	cloudSignIns         // successful sign-ins to the cloud
+	logons               // successful logons to hosts
+	files                // changes of files
+	alerts               // what detections raised
+	mails                // messages delivered
+	clicks               // addresses of the web opened
+	changes              // changes of accounts and groups in a directory on site
+	roles                // the same in the cloud's directory
+	cloudCalls           // calls with a cloud access key
+	sessions             // use of a session or token
 )
 
 // field is what a column holds.

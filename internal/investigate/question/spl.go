@@ -16,7 +16,7 @@ var splTables = map[dataset]table{
 	lookups: {from: "index=* tag=network tag=resolution tag=dns", columns: map[field][]column{
 		fHost: cols("src"), fDomain: cols("query"),
 	}},
-	signins: splLogons, logons: splLogons,
+	cloudSignIns: splLogons, logons: splLogons,
 	files: {from: "index=* tag=endpoint tag=filesystem", columns: map[field][]column{
 		fHost: cols("dest"), fAccount: cols("user"), fProcess: cols("process_name"), fFile: cols("file_path"), fAction: cols("action"),
 	}},

@@ -29,7 +29,7 @@ var wazuhTables = map[dataset]table{
 	lookups: {filters: []string{terms("data.win.system.eventID", `"22"`)}, columns: map[field][]column{
 		fHost: cols("agent.name"), fProcess: shaped(path, eventdata+"image"), fDomain: cols(eventdata + "queryName"),
 	}},
-	signins: wazuhLogons, logons: wazuhLogons,
+	cloudSignIns: wazuhLogons, logons: wazuhLogons,
 	files: {columns: map[field][]column{
 		fHost: cols("agent.name"), fAccount: cols("syscheck.audit.user.name", "syscheck.uname_after", eventdata+"user"), fProcess: shaped(path, "syscheck.audit.process.name", eventdata+"image"),
 		fFile: cols("syscheck.path", eventdata+"targetFilename"), fAction: cols("syscheck.event"),
