@@ -163,7 +163,10 @@ func ruleReport(e *env) (doctor.RuleReport, error) {
 			folders = append(folders, os.DirFS(dir))
 		}
 	}
-	registry := app.Registry()
+	registry, err := app.Registry(&e.config)
+	if err != nil {
+		return doctor.RuleReport{}, err
+	}
 	src, err := app.LoadRules(folders, nil, func(source string) map[string][]string {
 		if a, ok := registry.Adapter(source); ok {
 			return a.Descriptor().Fields

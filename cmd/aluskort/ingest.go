@@ -30,12 +30,15 @@ type ingested struct {
 
 // Run offers the files to the intake of the state directory.
 func (c *ingestCmd) Run(e *env) error {
-	registry := app.Registry()
+	registry, err := app.Registry(&e.config)
+	if err != nil {
+		return err
+	}
 	if _, ok := registry.Adapter(c.Source); !ok && c.Source != ingest.Auto {
 		return &usageError{fmt.Sprintf("there is no source %q; use one of %v, or %s", c.Source, registry.Names(), ingest.Auto)}
 	}
 	findings := false
-	err := c.withAPI(e, func(ctx context.Context, conn connection) error {
+	err = c.withAPI(e, func(ctx context.Context, conn connection) error {
 		p := newProgress(e.stderr, "records")
 		defer p.done()
 		s := &api.Sender{Client: conn.client, Reader: registry.Reader(), Source: c.Source, Clock: clock.System{}, Progress: p.set}

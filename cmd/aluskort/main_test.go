@@ -156,6 +156,23 @@ func TestBenchKeepsItsContract(t *testing.T) {
 	}
 }
 
+// A source that no adapter knows is described by a mapping file.
+func TestMappedSource(t *testing.T) {
+	dir := "../../internal/ingest/generic/testdata/"
+	config := filepath.Join(t.TempDir(), "aluskort.yaml")
+	abs, err := filepath.Abs(dir + "edr.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(config, []byte("mappings: ["+abs+"]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, out, errs := aluskort(t, "", "--config", config, "investigate", "--json", dir+"edr.json")
+	if code != exitDone || strings.Contains(out, `"source":"generic"`) || !strings.Contains(out, `"classification"`) {
+		t.Errorf("exit %d: %s %s", code, out, errs)
+	}
+}
+
 func TestAuditIsVerifiedAndDamageIsNamed(t *testing.T) {
 	dir := t.TempDir()
 	state := filepath.Join(dir, "state")

@@ -11,6 +11,7 @@ import (
 
 	"github.com/aluskort/aluskort/internal/alert"
 	"github.com/aluskort/aluskort/internal/api"
+	"github.com/aluskort/aluskort/internal/config"
 	"github.com/aluskort/aluskort/internal/engine/bus"
 	"github.com/aluskort/aluskort/internal/engine/store"
 	"github.com/aluskort/aluskort/internal/ingest"
@@ -240,4 +241,4 @@ func (n *Node) Observe(ctx context.Context, r *ops.Registry) {
 }
 
 // Registry returns the registry of every adapter that this build has.
-func Registry() *ingest.Registry { return newRegistry() }
+func Registry(c *config.Config) (*ingest.Registry, error) { return newRegistry(c.Mappings) }

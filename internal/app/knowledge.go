@@ -13,6 +13,7 @@ import (
 	"github.com/aluskort/aluskort/internal/evidence"
 	"github.com/aluskort/aluskort/internal/ingest"
 	"github.com/aluskort/aluskort/internal/ingest/adapters"
+	"github.com/aluskort/aluskort/internal/ingest/generic"
 	"github.com/aluskort/aluskort/internal/investigate"
 	"github.com/aluskort/aluskort/internal/knowledge/intel"
 	"github.com/aluskort/aluskort/internal/knowledge/taxonomy"
@@ -20,8 +21,23 @@ import (
 	shipped "github.com/aluskort/aluskort/rules"
 )
 
-// newRegistry returns the registry of every adapter that this build has.
-func newRegistry() *ingest.Registry { return ingest.New(adapters.All()...) }
+// newRegistry returns the registry of every adapter that this build has, and of the sources
+// that the mapping files describe.
+func newRegistry(mappings []string) (*ingest.Registry, error) {
+	all := adapters.All()
+	for _, path := range mappings {
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, fmt.Errorf("mapping: %w", err)
+		}
+		a, err := generic.Load(f, path)
+		if err := errors.Join(err, f.Close()); err != nil {
+			return nil, err
+		}
+		all = append(all, a)
+	}
+	return ingest.New(all...), nil
+}
 
 // knowledge is what the engine knows.
 type knowledge struct {

@@ -174,7 +174,9 @@ func (n *Node) build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.Registry = newRegistry()
+	if n.Registry, err = newRegistry(n.opts.Config.Mappings); err != nil {
+		return err
+	}
 	n.Intake = &pipeline.Intake{Bus: n.Bus, Blobs: blobs}
 	if err := n.buildAudit(ctx, blobs); err != nil {
 		return err

@@ -27,6 +27,8 @@ type Config struct {
 	Tenant string `yaml:"tenant"`
 	// Org is the file that describes the organisation; empty means org.yaml in the state directory.
 	Org string `yaml:"org"`
+	// Mappings are files that describe further sources for the generic adapter.
+	Mappings []string `yaml:"mappings"`
 	// Listen is the address of the API and the intake. Loopback unless told otherwise.
 	Listen string `yaml:"listen"`
 	Log    Log    `yaml:"log"`
@@ -85,7 +87,7 @@ func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d)
 // Default returns the configuration of a fresh machine.
 func Default() Config {
 	return Config{
-		Tenant: "default", Listen: "127.0.0.1:8088",
+		Tenant: "default", Listen: "127.0.0.1:8088", Mappings: []string{},
 		Log:    Log{Level: "info", Format: "text"},
 		Fold:   Fold{Window: Duration(time.Hour)},
 		Rules:  Rules{Dirs: []string{}},
@@ -228,6 +230,11 @@ func (c *Config) Check() error {
 	}
 	if r.MinBits < 0 {
 		wrong("reason.min_bits", "%v is negative", r.MinBits)
+	}
+	for _, m := range c.Mappings {
+		if s, err := os.Stat(m); err != nil || s.IsDir() {
+			wrong("mappings", "%q is no file that can be read", m)
+		}
 	}
 	for _, d := range c.Rules.Dirs {
 		if s, err := os.Stat(d); err != nil || !s.IsDir() {
