@@ -98,7 +98,3 @@ func ApprovalDeadlines(s alert.Severity) Deadlines {
 		return Deadlines{Expire: 8 * time.Hour}
 	}
 }
-
-// VerdictSLA is how long a deferred verdict may wait before it counts as overdue. It is a
-// clock for the queue; passing it never closes or fails anything.
-func VerdictSLA(s alert.Severity) time.Duration { return ApprovalDeadlines(s).Expire }

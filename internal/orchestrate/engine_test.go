@@ -2,6 +2,7 @@ package orchestrate
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -50,9 +51,30 @@ func (r *recorder) Emit(_ store.Tx, _ string, events []audit.Event) ([]store.Mes
 		if _, err := events[i].AppendWire(nil); err != nil {
 			return nil, err
 		}
+		if err := checkMoves(&events[i]); err != nil {
+			return nil, err
+		}
 		r.types = append(r.types, events[i].Type)
 	}
 	return nil, nil
+}
+
+// checkMoves holds every recorded path against the state machine: an engine test that leads an
+// investigation where it must not go fails.
+func checkMoves(ev *audit.Event) error {
+	if ev.Type != audit.InvestigationState {
+		return nil
+	}
+	var outcome struct {
+		Path []investigate.State `json:"path"`
+	}
+	if err := json.Unmarshal([]byte(ev.Outcome.String()), &outcome); err != nil {
+		return err
+	}
+	if len(outcome.Path) < 2 {
+		return fmt.Errorf("path %v is no move", outcome.Path)
+	}
+	return investigate.CheckPath(outcome.Path)
 }
 
 // scripted is an evidence source that reads its answer off the alert's description:
