@@ -254,23 +254,30 @@ func endsURL(b byte, round, square *int) bool {
 	return true
 }
 
+// maxLocal is the limit of RFC 5321 for what stands before the @.
+const maxLocal = 64
+
 // mail tries the mail address with the local part before text[j], the end of a word that
 // begins at i, and the domain from p on. It returns its end or 0.
 func (w *walker) mail(i, j, p int, defanged bool) int {
-	low := max(w.last, j-64)
+	low := max(w.last, j-maxLocal)
 	for i > low && (isWord(w.text[i-1]) && w.text[i-1] < 0x80 || strings.IndexByte("+%.-", w.text[i-1]) >= 0) {
 		i--
 	}
 	for i < j && !isAlnum(w.text[i]) && w.text[i] != '_' {
 		i++
 	}
-	if i == j || j-i > 64 || w.text[j-1] == '.' || i >= 2 && w.text[i-1] == '/' && w.text[i-2] == '/' {
+	if i >= 2 && w.text[i-1] == '/' && w.text[i-2] == '/' {
 		return 0
 	}
 	return w.mailFrom(w.text[i:j], i, p, defanged)
 }
 
+// mailFrom tries local, which began at start, as the local part before the domain from p on.
 func (w *walker) mailFrom(local string, start, p int, defanged bool) int {
+	if local == "" || len(local) > maxLocal || local[len(local)-1] == '.' {
+		return 0
+	}
 	j := p
 	for j < len(w.text) && classes[w.text[j]]&cToken != 0 && classes[w.text[j]]&cHigh == 0 {
 		j++
