@@ -75,6 +75,8 @@ type Investigation struct {
 	Actions   []respond.Action `json:"actions,omitempty"`
 	Tasks     []Task           `json:"tasks,omitempty"`
 	Decisions []Decision       `json:"decisions,omitempty"`
+	// Consultation is what became of asking a model; nil when none was asked.
+	Consultation *Consultation `json:"consultation,omitempty"`
 
 	// Alerts counts the distinct alerts folded in; Redelivered how often one came again.
 	Alerts      int       `json:"alerts"`
@@ -291,6 +293,9 @@ func (inv *Investigation) Unknowns() []string {
 	for _, q := range inv.Quarantined {
 		out = append(out, "technique id "+q+" is in no taxonomy and was set aside")
 	}
+	if c := inv.Consultation; c != nil {
+		out = append(out, c.unknowns()...)
+	}
 	return out
 }
 
@@ -305,5 +310,5 @@ func (inv *Investigation) TechniqueIDs() []string {
 
 // DecidedByPerson reports whether the current verdict is a person's.
 func (inv *Investigation) DecidedByPerson() bool {
-	return inv.Verdict.By != "" && inv.Verdict.By != "deterministic" && len(inv.Decisions) > 0
+	return inv.Verdict.By != "" && slices.ContainsFunc(inv.Decisions, func(d Decision) bool { return d.Actor == inv.Verdict.By })
 }

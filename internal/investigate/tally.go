@@ -9,6 +9,7 @@ import (
 
 	"github.com/aluskort/aluskort/internal/evidence"
 	"github.com/aluskort/aluskort/internal/reason"
+	"github.com/aluskort/aluskort/internal/reason/opinion"
 )
 
 // Tally is a match of a rule that becomes evidence only when it repeats: what it would be
@@ -100,7 +101,8 @@ func (t *Tally) Evidence() evidence.Evidence {
 	return e
 }
 
-// derived reports whether an item depends on other investigations.
+// derived reports whether an item depends on more than the investigation's own alerts: on other
+// investigations, or on what a model thinks.
 func derived(e *evidence.Evidence) bool {
-	return reason.IsLink(e) || strings.HasPrefix(e.ID, countPrefix)
+	return reason.IsLink(e) || strings.HasPrefix(e.ID, countPrefix) || opinion.IsModel(e)
 }

@@ -258,6 +258,7 @@ type writer struct {
 	stale    bool
 	closures []fp.Closure
 	shadowed []string // patterns in shadow, once per match
+	jobs     []*row   // investigations about which a model is to be asked
 }
 
 func (w *writer) run(ev *Evaluated) error {
@@ -387,6 +388,7 @@ func (w *writer) group(fresh []*item) map[string][]*item {
 		r := w.rows[it.invID]
 		if r == nil {
 			r = &row{inv: investigate.Open(&it.msg.Alert, it.msg.Fingerprint, it.window, w.now), first: it.seq}
+			r.inv.Degradation = w.e.level()
 			w.rows[it.invID] = r
 		}
 		it.previous, r.last = r.last, it.seq
@@ -480,7 +482,11 @@ func (w *writer) send() error {
 	if err != nil {
 		return err
 	}
-	return w.e.cfg.Outbox.Append(w.tx, append(msgs, results...)...)
+	hints, err := w.queueJobs()
+	if err != nil {
+		return err
+	}
+	return w.e.cfg.Outbox.Append(w.tx, slices.Concat(msgs, results, hints)...)
 }
 
 func (w *writer) outcomes(ev *Evaluated) []Outcome {

@@ -61,6 +61,10 @@ type Config struct {
 	Org Organisation
 	// ShortCircuit closes what approved patterns fit; the zero value closes nothing.
 	ShortCircuit ShortCircuit
+	// Consult says about which verdicts a model is asked; nil asks about none.
+	Consult func(inv *investigate.Investigation) bool
+	// Level is how able the product is now; nil is always fully.
+	Level func() investigate.Degradation
 	// Fields flattens native bytes the way the adapter of that source does. Required.
 	Fields func(source string, raw []byte) (alert.Fields, error)
 	// Window is the length of the folding window; 0 means an hour.
@@ -77,6 +81,7 @@ type Engine struct {
 	cfg   Config
 	db    store.DB
 	codec *codec
+	turn  turn // of the queues of jobs
 }
 
 // New checks the configuration and returns an engine.
@@ -86,6 +91,9 @@ func New(cfg Config) (*Engine, error) {
 	}
 	if cfg.Prior == nil {
 		cfg.Prior = func(_, _, _ string, s alert.Severity) reason.Prior { return reason.SeverityPrior(s) }
+	}
+	if cfg.Level == nil {
+		cfg.Level = func() investigate.Degradation { return investigate.FullCapability }
 	}
 	if cfg.Thresholds == (reason.Thresholds{}) {
 		cfg.Thresholds = reason.DefaultThresholds()

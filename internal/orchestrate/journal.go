@@ -45,10 +45,14 @@ func (j *journal) add(now time.Time, inv *investigate.Investigation, t audit.Typ
 		SourceService: service, InvestigationID: inv.ID,
 	}
 	change(&ev)
+	j.append(inv.TenantID, ev)
+}
+
+func (j *journal) append(tenant string, ev audit.Event) {
 	if j.events == nil {
 		j.events = map[string][]audit.Event{}
 	}
-	j.events[inv.TenantID] = append(j.events[inv.TenantID], ev)
+	j.events[tenant] = append(j.events[tenant], ev)
 }
 
 func (j *journal) fragment(build func(o *audit.Object)) audit.Fragment {

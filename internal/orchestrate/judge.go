@@ -178,6 +178,7 @@ func lentIDs(inv *investigate.Investigation) []string {
 func (w *writer) decide(r *row, items []*item, path []investigate.State) {
 	inv := r.inv
 	reopened := inv.Reopened > 0
+	inv.Degradation = w.e.level()
 	v, actions := w.e.verdict(inv)
 	if reopened {
 		v.Revision = inv.Verdict.Revision + 1
@@ -193,6 +194,7 @@ func (w *writer) decide(r *row, items []*item, path []investigate.State) {
 	if inv.WaitReason == investigate.WaitApproval {
 		w.journal.approvalRequested(w.now, inv)
 	}
+	w.consult(r)
 }
 
 // settle sets state, reason to wait and timer from the gates.
@@ -200,6 +202,9 @@ func (w *writer) settle(inv *investigate.Investigation) (investigate.State, []st
 	next, wait, why := investigate.Gate(&inv.Verdict, investigate.Conditions{
 		MaxTier: respond.MaxTier(inv.Actions), Degradation: inv.Degradation,
 	})
+	if p := inv.Proposal(); p != "" && wait == investigate.WaitVerdict {
+		why = append(why, p)
+	}
 	inv.State, inv.WaitReason, inv.WaitWhy = next, wait, why
 	switch {
 	case wait == investigate.WaitApproval && !inv.Escalated:
@@ -226,13 +231,18 @@ func (w *writer) settle(inv *investigate.Investigation) (investigate.State, []st
 // the plan changed.
 func (w *writer) revise(r *row) {
 	inv := r.inv
-	before := inv.Verdict
+	before, level := inv.Verdict, inv.Degradation
+	inv.Degradation = w.e.level()
+	defer w.consult(r)
 	v, actions := w.e.verdict(inv)
 	v.Revision = before.Revision
 	// A plan that expired stays void until the verdict changes.
 	void := inv.Overdue && len(inv.Actions) == 0
 	if same(&before, &v) && (void || slices.Equal(inv.Actions, actions)) {
 		inv.Verdict.Unknowns, inv.Verdict.Counterfactual = v.Unknowns, v.Counterfactual
+		if level != inv.Degradation || inv.Proposal() != "" {
+			w.resettle(inv)
+		}
 		return
 	}
 	v.Revision++
@@ -243,6 +253,20 @@ func (w *writer) revise(r *row) {
 	if from != next {
 		w.journal.moved(w.now, inv, []investigate.State{from, next}, why)
 	}
+	if inv.WaitReason == investigate.WaitApproval {
+		w.journal.approvalRequested(w.now, inv)
+	}
+}
+
+// resettle asks the gates again about a verdict that stays: at another level of ability, or with
+// a proposal for the person who decides.
+func (w *writer) resettle(inv *investigate.Investigation) {
+	from, had := inv.State, inv.WaitReason
+	next, why := w.settle(inv)
+	if from == next && had == inv.WaitReason {
+		return
+	}
+	w.journal.moved(w.now, inv, []investigate.State{from, next}, why)
 	if inv.WaitReason == investigate.WaitApproval {
 		w.journal.approvalRequested(w.now, inv)
 	}
@@ -261,6 +285,7 @@ func (e *Engine) verdict(inv *investigate.Investigation) (evidence.Verdict, []re
 	}
 	v := reason.Decide(learned, inv.Evidence, severity, inv.Unknowns(), e.cfg.Thresholds)
 	v.Counterfactual = alone
+	e.credit(&v, inv, learned, severity)
 	return v, e.cfg.Planner.Plan(inv.ID, &v, inv.Entities, inv.TechniqueIDs())
 }
 

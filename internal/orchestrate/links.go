@@ -300,9 +300,11 @@ func (e *Engine) weigh(inv *investigate.Investigation) {
 	inv.OwnBits = reason.Own(inv.Evidence, e.cfg.Thresholds)
 }
 
-// withDerived replaces the evidence that rests on other investigations.
+// withDerived replaces the evidence that rests on other investigations, and that which a model
+// added to it.
 func withDerived(inv *investigate.Investigation, lent []evidence.Evidence) {
 	inv.Evidence = append(inv.OwnEvidence(), lent...)
+	inv.Evidence = append(inv.Evidence, inv.ModelEvidence(inv.Evidence)...)
 }
 
 const (

@@ -12,6 +12,7 @@ import (
 
 	"github.com/aluskort/aluskort/internal/alert"
 	"github.com/aluskort/aluskort/internal/evidence"
+	"github.com/aluskort/aluskort/internal/reason/opinion"
 )
 
 // Thresholds are the steps of the decision ladder. They are configuration.
@@ -78,10 +79,11 @@ func Count(items []evidence.Evidence, t Thresholds) {
 	}
 	ranks, sums := map[key]int{}, map[key]float64{}
 	links, lend := 0.0, linkFactor(items, kinds, t)
+	model := 0.0
 	for i := range items {
 		e := &items[i]
 		e.Counted = 0
-		if e.Stance == evidence.Context || e.Weight == 0 || voided(e, kinds) {
+		if e.Stance == evidence.Context || e.Weight == 0 || voided(e, kinds) || opinion.IsModel(e) && e.Weight < 0 {
 			continue
 		}
 		k := key{e.Group, e.Weight > 0}
@@ -93,6 +95,10 @@ func Count(items []evidence.Evidence, t Thresholds) {
 		if IsLink(e) {
 			w = min(w*lend, t.LinkCap-links)
 			links += w
+		}
+		if opinion.IsModel(e) {
+			w = min(w, opinion.MaxBitsPerItem, opinion.MaxBits-model)
+			model += w
 		}
 		ranks[k]++
 		sums[k] += w
@@ -129,8 +135,9 @@ func round(w float64) float64 { return math.Round(w*1e6) / 1e6 }
 func kindsFor(items []evidence.Evidence) map[string]bool {
 	kinds := map[string]bool{}
 	for i := range items {
-		// What links lend is no observation of this activity: it voids no explanation of it.
-		if items[i].Weight > 0 && items[i].Stance == evidence.For && !IsLink(&items[i]) {
+		// What links lend and what a model thinks are no observations of this activity: they void
+		// no explanation of it.
+		if items[i].Weight > 0 && items[i].Stance == evidence.For && !IsLink(&items[i]) && !opinion.IsModel(&items[i]) {
 			kinds[items[i].Kind] = true
 		}
 	}
@@ -190,7 +197,9 @@ func sum(items []evidence.Evidence) sums {
 	for i := range items {
 		c := items[i].Counted
 		s.total += c
-		s.absolute += math.Abs(c)
+		if !opinion.IsModel(&items[i]) {
+			s.absolute += math.Abs(c) // a model decides nothing where nothing was found
+		}
 		if c > 0 {
 			s.strongestFor = max(s.strongestFor, c)
 		} else {
