@@ -189,6 +189,7 @@ func Decide(prior Prior, items []evidence.Evidence, severity alert.Severity, unk
 
 type sums struct {
 	total, absolute, expected     float64 // expected: what authorised-activity items count, <= 0
+	proved                        float64 // absolute, without what a model thinks
 	strongestFor, strongestBenign float64
 }
 
@@ -197,8 +198,9 @@ func sum(items []evidence.Evidence) sums {
 	for i := range items {
 		c := items[i].Counted
 		s.total += c
+		s.absolute += math.Abs(c)
 		if !opinion.IsModel(&items[i]) {
-			s.absolute += math.Abs(c) // a model decides nothing where nothing was found
+			s.proved += math.Abs(c)
 		}
 		if c > 0 {
 			s.strongestFor = max(s.strongestFor, c)
@@ -223,6 +225,8 @@ func classify(prior Prior, s sums, p float64, t Thresholds) (evidence.Classifica
 		return evidence.BenignTruePositive, ""
 	}
 	switch {
+	case p >= t.Malicious && s.proved < t.MinBits:
+		return evidence.Suspicious, "" // a model alone proves nothing
 	case p >= t.Malicious:
 		return evidence.TruePositive, ""
 	case p <= t.Benign && s.strongestBenign >= t.BenignBits && s.strongestFor < t.BenignBits:

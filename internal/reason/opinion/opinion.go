@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -47,13 +48,17 @@ type Opinion struct {
 	Input string `json:"input"`
 }
 
-// Citation is one item of evidence that the opinion rests on. Bits is how much more the model
-// reads into it, towards malicious when positive.
+// Citation is what the opinion rests on: an item of evidence, by its id, or a place in the native
+// record, by its JSON pointer. Bits is how much more the model reads into it, towards malicious
+// when positive.
 type Citation struct {
-	Evidence string  `json:"evidence"`
+	Evidence string  `json:"evidence,omitempty"`
+	Ref      string  `json:"ref,omitempty"`
 	Bits     float64 `json:"bits"`
 	Why      string  `json:"why"`
 }
+
+func (c *Citation) place() string { return cmp.Or(c.Evidence, c.Ref) }
 
 // Action is one of the actions that were offered.
 type Action struct {
@@ -80,7 +85,7 @@ func (o *Opinion) Evidence(items []evidence.Evidence) []evidence.Evidence {
 	}
 	cited := slices.Clone(o.Citations)
 	slices.SortStableFunc(cited, func(a, b Citation) int {
-		return cmp.Or(cmp.Compare(b.Bits, a.Bits), cmp.Compare(a.Evidence, b.Evidence), cmp.Compare(a.Why, b.Why))
+		return cmp.Or(cmp.Compare(b.Bits, a.Bits), cmp.Compare(a.place(), b.place()), cmp.Compare(a.Why, b.Why))
 	})
 	var out []evidence.Evidence
 	left := float64(MaxBits)
@@ -89,19 +94,32 @@ func (o *Opinion) Evidence(items []evidence.Evidence) []evidence.Evidence {
 		if !(bits > 0) || len(out) == MaxCitations {
 			break
 		}
-		id := idPrefix + c.Evidence
-		at := slices.IndexFunc(items, func(e evidence.Evidence) bool { return e.ID == c.Evidence && !IsModel(&e) })
-		if at < 0 || slices.ContainsFunc(out, func(e evidence.Evidence) bool { return e.ID == id }) {
+		id := idPrefix + c.place()
+		what, ok := c.resolve(items)
+		if !ok || slices.ContainsFunc(out, func(e evidence.Evidence) bool { return e.ID == id }) {
 			continue
 		}
 		left -= bits
 		out = append(out, evidence.Evidence{
 			ID: id, Kind: Kind, Stance: evidence.For, Weight: math.Round(bits*1e6) / 1e6, Group: id,
-			Statement: fmt.Sprintf("The model %s reads more into %q: %s", o.Model, cut(items[at].Statement, 120), strings.TrimSuffix(c.Why, ".")),
-			Source:    o.Model, Refs: []string{c.Evidence}, ObservedAt: o.At, Trust: evidence.TrustExternal,
+			Statement: fmt.Sprintf("The model %s reads more into %s: %s", o.Model, what, strings.TrimSuffix(c.Why, ".")),
+			Source:    o.Model, Refs: []string{c.place()}, ObservedAt: o.At, Trust: evidence.TrustExternal,
 		})
 	}
 	return out
+}
+
+// resolve names what is cited. Places in the record resolved when the answer was given, and the
+// record does not change.
+func (c *Citation) resolve(items []evidence.Evidence) (string, bool) {
+	if c.Evidence == "" {
+		return c.Ref, c.Ref != ""
+	}
+	at := slices.IndexFunc(items, func(e evidence.Evidence) bool { return e.ID == c.Evidence && !IsModel(&e) })
+	if at < 0 {
+		return "", false
+	}
+	return strconv.Quote(cut(items[at].Statement, 120)), true
 }
 
 func cut(s string, n int) string {

@@ -1,0 +1,83 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/aluskort/aluskort/internal/llm"
+)
+
+// maxToolBytes bounds what one look-up puts before the model.
+const maxToolBytes = 2 << 10
+
+// tools describes the look-ups to the model. Their only argument is a name from the data.
+func tools(list []Tool) []llm.Tool {
+	out := make([]llm.Tool, len(list))
+	for i, t := range list {
+		input, err := json.Marshal(strict(object{"subject": text("a name or an indicator exactly as it is written in the data")}), json.Deterministic(true))
+		if err != nil {
+			continue // a map of texts always encodes
+		}
+		out[i] = llm.Tool{Name: t.Name, Description: t.Description, Input: input}
+	}
+	return out
+}
+
+// useTools answers the look-ups of a reply. What cannot be looked up is said so; what would
+// gather too much about people ends the conversation.
+func (c *conversation) useTools(r *Reply) error {
+	results := make([]llm.ToolResult, 0, len(r.Calls))
+	for i := range r.Calls {
+		text, err := c.look(&r.Calls[i])
+		if breach, ok := errors.AsType[*Breach](err); ok {
+			c.events.accumulated(c, breach.Error())
+			return &Refusal{Reasons: append(c.refused, breach.Error())}
+		}
+		if err != nil {
+			results = append(results, llm.ToolResult{CallID: r.Calls[i].ID, Text: err.Error(), Failed: true})
+			continue
+		}
+		left := maxToolBytes
+		results = append(results, llm.ToolResult{CallID: r.Calls[i].ID, Text: c.g.quote(c.p, text, maxToolBytes, &left)})
+	}
+	c.request.Messages = append(c.request.Messages, r.Message(), llm.Message{Role: llm.User, Results: results})
+	return nil
+}
+
+// look runs one look-up. Its argument must be something that the question holds.
+func (c *conversation) look(call *llm.ToolCall) (string, error) {
+	var tool *Tool
+	for i := range c.q.Tools {
+		if c.q.Tools[i].Name == call.Name {
+			tool = &c.q.Tools[i]
+		}
+	}
+	if tool == nil {
+		return "", errors.New("there is no such tool")
+	}
+	var args struct {
+		Subject string         `json:"subject"`
+		Rest    jsontext.Value `json:",unknown"`
+	}
+	if err := json.Unmarshal(call.Input, &args); err != nil || len(args.Rest) > 0 {
+		return "", errors.New("the only argument is subject, a text")
+	}
+	s, ok := c.p.subjects[strings.ReplaceAll(args.Subject, " ", c.p.mark)]
+	if !ok {
+		return "", errors.New("the subject is not in the data")
+	}
+	if s.account {
+		if err := c.g.cfg.Guard.Admit(c.q.Tenant, c.q.Investigation, tool.Name, s.value); err != nil {
+			return "", err
+		}
+	}
+	text, err := tool.Call(s.value)
+	if err != nil {
+		return "", fmt.Errorf("%s is not available now", tool.Name)
+	}
+	return text, nil
+}
