@@ -67,6 +67,7 @@ type entry struct {
 
 // seen is an investigation as published, loaded once.
 type seen struct {
+	models  result.LLM
 	inv     *investigate.Investigation
 	view    result.Investigation
 	records int
@@ -173,7 +174,7 @@ func (s *Session) line(ctx context.Context, e *entry, firsts map[string]bool, he
 	firsts[loc.Investigation] = true
 	return result.Line{Result: &result.Result{
 		Alert: result.OfAlert(m), Investigation: inv,
-		LLM:    result.LLM{Calls: 0, Cost: new(float64)},
+		LLM:    v.models,
 		Audit:  result.Audit{Records: v.records, Head: head.Hash.String()},
 		Timing: result.Timing{Total: float64(s.times.of(loc.Sequence).Microseconds()) / 1000},
 	}}, nil
@@ -199,7 +200,7 @@ func (s *Session) load(ctx context.Context, id string) (*seen, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &seen{inv: inv, view: result.OfInvestigation(inv)}
+	v := &seen{inv: inv, view: result.OfInvestigation(inv), models: result.OfModels(inv)}
 	v.view.NextQuestions = s.node.NextQuestions(inv)
 	if v.view.NeedsApproval {
 		v.view.PlanHash = orchestrate.PlanHash(inv)

@@ -1,6 +1,7 @@
 package investigate
 
 import (
+	"github.com/aluskort/aluskort/internal/alert"
 	"github.com/aluskort/aluskort/internal/evidence"
 	"github.com/aluskort/aluskort/internal/reason/opinion"
 )
@@ -14,6 +15,8 @@ type Consultation struct {
 	Pending bool `json:"pending,omitempty"`
 	// Opinion is the one that counts; nil while none was accepted.
 	Opinion *opinion.Opinion `json:"opinion,omitempty"`
+	// Summary is what a model says happened, where the record has no words of its own.
+	Summary string `json:"summary,omitempty"`
 	// Failure says why the last job gave no opinion.
 	Failure string `json:"failure,omitempty"`
 	// Calls counts answers that were paid for; MicroUSD is what they cost, of which Estimated was
@@ -42,6 +45,12 @@ func (inv *Investigation) Consult() bool {
 	c.Asked++
 	inv.Consultation = c
 	return true
+}
+
+// AddIndicators adds what a model read out of text where the parser found nothing. What is known
+// already stays as it is.
+func (inv *Investigation) AddIndicators(list []alert.Indicator) {
+	inv.Indicators = union(inv.Indicators, list, MaxIndicators, indicatorKey, moreConfidentIndicator)
 }
 
 // ModelEvidence is what the opinion of a model adds to the other evidence.

@@ -1,6 +1,7 @@
 package orchestrate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,8 +46,12 @@ type Consulted struct {
 	Opinion *opinion.Opinion
 	// Failure says why there will be none: a person decides.
 	Failure string
-	// Later says that no model could be asked now, and when to try again.
-	Later time.Time
+	// Later says that the job waits, and until when; Unavailable that no model could be asked at all.
+	Later       time.Time
+	Unavailable bool
+	// Indicators and Summary fill gaps that the parser left; they only add.
+	Indicators []alert.Indicator
+	Summary    string
 	// Calls and MicroUSD are what it took, also without an opinion; Estimated says that a part of
 	// the cost was not measured.
 	Calls     int
@@ -401,6 +406,8 @@ func (w *writer) finish(c *Consulted) error {
 	if c.Opinion != nil {
 		con.Opinion = c.Opinion
 	}
+	inv.AddIndicators(c.Indicators)
+	con.Summary = cmp.Or(con.Summary, c.Summary)
 	w.reconsider(r)
 	return nil
 }

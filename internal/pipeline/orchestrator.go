@@ -64,6 +64,9 @@ func (o *Orchestrator) revise(ctx context.Context) error {
 		if err := o.drain(ctx, o.Engine.Rollback); err != nil {
 			return err
 		}
+		if err := o.drain(ctx, o.Engine.Recover); err != nil {
+			return err
+		}
 		t := o.Clock.NewTimer(reviseEvery)
 		select {
 		case <-ctx.Done():

@@ -10,6 +10,7 @@ import (
 	"github.com/aluskort/aluskort/internal/evidence"
 	"github.com/aluskort/aluskort/internal/investigate"
 	"github.com/aluskort/aluskort/internal/investigate/question"
+	"github.com/aluskort/aluskort/internal/reason/opinion"
 	"github.com/aluskort/aluskort/internal/respond"
 )
 
@@ -97,6 +98,8 @@ type Investigation struct {
 	PlanHash       string                  `json:"plan_hash,omitempty"`
 	RiskState      string                  `json:"risk_state"`
 	Degradation    investigate.Degradation `json:"degradation_level"`
+	Opinion        *opinion.Opinion        `json:"opinion,omitempty"`
+	Summary        string                  `json:"summary,omitempty"`
 	FoldedInto     string                  `json:"folded_into,omitempty"`
 	Alerts         int                     `json:"alerts"`
 	FirstSeen      time.Time               `json:"first_seen"`
@@ -116,10 +119,11 @@ type Evidence struct {
 	Refs      []string        `json:"refs,omitempty"`
 }
 
-// LLM says what models cost.
+// LLM says what models cost: Cost is measured, Estimate holds what was in part not measured.
 type LLM struct {
-	Calls int      `json:"calls"`
-	Cost  *float64 `json:"cost_usd"`
+	Calls    int      `json:"calls"`
+	Cost     *float64 `json:"cost_usd"`
+	Estimate *float64 `json:"cost_usd_estimated,omitempty"`
 }
 
 // Audit says where the decision stands in the chain.
@@ -184,5 +188,23 @@ func OfInvestigation(inv *investigate.Investigation) Investigation {
 		out.Actions = []respond.Action{}
 	}
 	out.NeedsApproval = inv.WaitReason == investigate.WaitApproval
+	if c := inv.Consultation; c != nil {
+		out.Opinion, out.Summary = c.Opinion, c.Summary
+	}
 	return out
+}
+
+// OfModels says what models cost; nothing was asked for free, and what a model did not say it
+// cost is no figure.
+func OfModels(inv *investigate.Investigation) LLM {
+	cost := 0.0
+	c := inv.Consultation
+	if c == nil {
+		return LLM{Cost: &cost}
+	}
+	cost = float64(c.MicroUSD) / 1e6
+	if c.Estimated {
+		return LLM{Calls: c.Calls, Estimate: &cost}
+	}
+	return LLM{Calls: c.Calls, Cost: &cost}
 }
