@@ -9,7 +9,6 @@ import (
 	"io"
 	"log/slog"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/aluskort/aluskort/internal/alert"
@@ -243,9 +242,7 @@ func (c *conversation) accept(reply *Reply) string {
 	if err == nil {
 		return ""
 	}
-	// Join of several refusals prints one a line.
-	reason, _, _ := strings.Cut(err.Error(), "\n")
-	return reason
+	return err.Error()
 }
 
 func (c *conversation) read(reply *Reply) (err error) {

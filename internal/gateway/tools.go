@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/aluskort/aluskort/internal/llm"
 )
@@ -60,10 +59,9 @@ func (c *conversation) look(call *llm.ToolCall) (string, error) {
 		return "", errors.New("there is no such tool")
 	}
 	var args struct {
-		Subject string         `json:"subject"`
-		Rest    jsontext.Value `json:",unknown"`
+		Subject string `json:"subject"`
 	}
-	if err := json.Unmarshal(call.Input, &args); err != nil || len(args.Rest) > 0 {
+	if err := json.Unmarshal(call.Input, &args, json.RejectUnknownMembers(true)); err != nil {
 		return "", errors.New("the only argument is subject, a text")
 	}
 	s, ok := c.p.subjects[strings.ReplaceAll(args.Subject, " ", c.p.mark)]

@@ -34,40 +34,35 @@ func refuse(format string, args ...any) error { return &invalid{fmt.Sprintf(form
 
 // investigationAnswer is the strict form of an answer about an investigation.
 type investigationAnswer struct {
-	Request        string         `json:"request"`
-	Classification string         `json:"classification"`
-	Confidence     *float64       `json:"confidence"`
-	Citations      []citedAnswer  `json:"citations"`
-	Unknowns       []string       `json:"unknowns"`
-	Alternative    string         `json:"alternative"`
-	Techniques     []string       `json:"techniques"`
-	Actions        []string       `json:"actions"`
-	Rest           jsontext.Value `json:",unknown"`
+	Request        string        `json:"request"`
+	Classification string        `json:"classification"`
+	Confidence     *float64      `json:"confidence"`
+	Citations      []citedAnswer `json:"citations"`
+	Unknowns       []string      `json:"unknowns"`
+	Alternative    string        `json:"alternative"`
+	Techniques     []string      `json:"techniques"`
+	Actions        []string      `json:"actions"`
 }
 
 type citedAnswer struct {
-	Code string         `json:"code"`
-	Bits *float64       `json:"bits"`
-	Why  string         `json:"why"`
-	Rest jsontext.Value `json:",unknown"`
+	Code string   `json:"code"`
+	Bits *float64 `json:"bits"`
+	Why  string   `json:"why"`
 }
 
 type extractionAnswer struct {
 	Request    string            `json:"request"`
 	Indicators []indicatorAnswer `json:"indicators"`
-	Rest       jsontext.Value    `json:",unknown"`
 }
 
 type indicatorAnswer struct {
-	Type  string         `json:"type"`
-	Value string         `json:"value"`
-	Rest  jsontext.Value `json:",unknown"`
+	Type  string `json:"type"`
+	Value string `json:"value"`
 }
 
 type summaryAnswer struct {
-	Request string         `json:"request"`
-	Summary string         `json:"summary"`
-	Rest    jsontext.Value `json:",unknown"`
+	Request string `json:"request"`
+	Summary string `json:"summary"`
 }
 
 // complete refuses a response that is not a whole answer, before anything in it is looked at.
@@ -103,24 +98,14 @@ func (p *prompt) leak(answer string) string {
 
 // strictly decodes an answer: one JSON value, no member twice, nothing around it.
 func strictly(answer string, into any) error {
-	if err := json.Unmarshal([]byte(answer), into); err != nil {
+	if err := json.Unmarshal([]byte(answer), into, json.RejectUnknownMembers(true)); err != nil {
 		if syntax, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
 			return refuse("the answer is not one JSON object (at byte %d)", syntax.ByteOffset)
 		}
 		if semantic, ok := errors.AsType[*json.SemanticError](err); ok {
-			return refuse("a member of the answer has the wrong type (at byte %d)", semantic.ByteOffset)
+			return refuse("a member of the answer has the wrong type or is not in the schema (at byte %d)", semantic.ByteOffset)
 		}
 		return refuse("the answer is not one JSON object")
-	}
-	return nil
-}
-
-// extra refuses members that the schema does not have.
-func extra(rest ...jsontext.Value) error {
-	for _, r := range rest {
-		if len(r) > 0 {
-			return refuse("the answer has members that the schema does not have")
-		}
 	}
 	return nil
 }
@@ -161,11 +146,7 @@ func (p *prompt) opinion(answer string, q *Question, exists func(string) bool) (
 	if err := strictly(answer, &a); err != nil {
 		return nil, nil, err
 	}
-	rest := []jsontext.Value{a.Rest}
-	for i := range a.Citations {
-		rest = append(rest, a.Citations[i].Rest)
-	}
-	if err := errors.Join(extra(rest...), p.sameRequest(a.Request)); err != nil {
+	if err := p.sameRequest(a.Request); err != nil {
 		return nil, nil, err
 	}
 	o := &opinion.Opinion{Classification: evidence.Classification(a.Classification)}
@@ -187,7 +168,7 @@ func (p *prompt) opinion(answer string, q *Question, exists func(string) bool) (
 	if err := p.cite(o, a.Citations); err != nil {
 		return nil, nil, err
 	}
-	if !slices.Contains([]evidence.Classification{evidence.InvestigationRequired}, o.Classification) && len(o.Citations) == 0 {
+	if o.Classification != evidence.InvestigationRequired && len(o.Citations) == 0 {
 		return nil, nil, refuse("a classification that decides cites nothing")
 	}
 	for _, u := range a.Unknowns {
@@ -255,11 +236,7 @@ func (p *prompt) indicators(answer string, held func(alert.IndicatorType, string
 	if err := strictly(answer, &a); err != nil {
 		return nil, err
 	}
-	rest := []jsontext.Value{a.Rest}
-	for i := range a.Indicators {
-		rest = append(rest, a.Indicators[i].Rest)
-	}
-	if err := errors.Join(extra(rest...), p.sameRequest(a.Request)); err != nil {
+	if err := p.sameRequest(a.Request); err != nil {
 		return nil, err
 	}
 	if a.Indicators == nil || len(a.Indicators) > 4*maxAnswerItems {
@@ -283,7 +260,7 @@ func (p *prompt) summary(answer string) (string, error) {
 	if err := strictly(answer, &a); err != nil {
 		return "", err
 	}
-	if err := errors.Join(extra(a.Rest), p.sameRequest(a.Request)); err != nil {
+	if err := p.sameRequest(a.Request); err != nil {
 		return "", err
 	}
 	if strings.TrimSpace(a.Summary) == "" {
