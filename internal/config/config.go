@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -35,6 +36,7 @@ type Config struct {
 	Fold   Fold   `yaml:"fold"`
 	Rules  Rules  `yaml:"rules"`
 	Reason Reason `yaml:"reason"`
+	Models Models `yaml:"models"`
 }
 
 // Log is how the program writes its own log.
@@ -65,6 +67,86 @@ type Reason struct {
 	MinBits    float64 `yaml:"min_bits"`
 }
 
+// Models is how language models are asked. Without a provider none is asked, and every verdict is
+// deterministic.
+type Models struct {
+	// Provider is anthropic, openai (also for every compatible server) or simulated; empty for none.
+	Provider string `yaml:"provider"`
+	// BaseURL is the address of a compatible server; empty is the vendor's own.
+	BaseURL string `yaml:"base_url"`
+	// KeyFile holds the key, alone on a line. It is read again for every connection, so that a
+	// rotated key needs no restart.
+	KeyFile string `yaml:"key_file"`
+	// Key is the key itself, meant for the environment (ALUSKORT_MODELS_KEY). It prints masked.
+	Key Secret `yaml:"key"`
+	// Profile is the table of models and prices: default, seed or local. Table is a file that
+	// overrides single models of it.
+	Profile string `yaml:"profile"`
+	Table   string `yaml:"table"`
+	// Model is asked for every task, whatever the table says; for servers with one model.
+	Model string `yaml:"model"`
+	// Fallback is asked when the first provider does not answer.
+	Fallback Fallback `yaml:"fallback"`
+	// Slots bounds the questions that are under way at once; 0 takes 8.
+	Slots int `yaml:"slots"`
+	// Ask says for which verdicts a model is asked, by severity: never, uncertain or always.
+	Ask Ask `yaml:"ask"`
+	// Tier is the quota of the tenant: premium, standard or trial.
+	Tier string `yaml:"tier"`
+	// Budget bounds what is spent.
+	Budget Budget `yaml:"budget"`
+}
+
+// Fallback is a second provider.
+type Fallback struct {
+	Provider string `yaml:"provider"`
+	BaseURL  string `yaml:"base_url"`
+	KeyFile  string `yaml:"key_file"`
+	Key      Secret `yaml:"key"`
+	Model    string `yaml:"model"`
+}
+
+// Ask is a policy by severity.
+type Ask struct {
+	Critical      string `yaml:"critical"`
+	High          string `yaml:"high"`
+	Medium        string `yaml:"medium"`
+	Low           string `yaml:"low"`
+	Informational string `yaml:"informational"`
+}
+
+// Budget are caps in US dollars; 0 means no cap of that kind, except for Hard.
+type Budget struct {
+	// Soft is told once a month when it is passed; Hard is never passed.
+	Soft float64 `yaml:"soft"`
+	Hard float64 `yaml:"hard"`
+	// Hour and Investigation bound a tenant's hour and one investigation.
+	Hour          float64 `yaml:"hour"`
+	Investigation float64 `yaml:"investigation"`
+}
+
+// Secret is a text that prints masked.
+type Secret string
+
+const masked = "********"
+
+// String implements fmt.Stringer.
+func (s Secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return masked
+}
+
+// GoString implements fmt.GoStringer.
+func (s Secret) GoString() string { return s.String() }
+
+// MarshalText implements encoding.TextMarshaler.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// Reveal returns the text itself.
+func (s Secret) Reveal() string { return string(s) }
+
 // Duration is a time.Duration that reads and prints like "1h30m".
 type Duration time.Duration
 
@@ -92,6 +174,11 @@ func Default() Config {
 		Fold:   Fold{Window: Duration(time.Hour)},
 		Rules:  Rules{Dirs: []string{}},
 		Reason: Reason{Malicious: 0.80, Suspicious: 0.60, Benign: 0.10, MinBits: 2},
+		Models: Models{
+			Profile: "default", Slots: 8, Tier: "premium",
+			Ask:    Ask{Critical: "always", High: "always", Medium: "uncertain", Low: "uncertain", Informational: "uncertain"},
+			Budget: Budget{Soft: 500, Hard: 1000, Hour: 50, Investigation: 5},
+		},
 	}
 }
 
@@ -193,6 +280,12 @@ func set(f reflect.Value, text string) error {
 			return fmt.Errorf("%q is not a number", text)
 		}
 		f.SetFloat(x)
+	case reflect.Int:
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			return fmt.Errorf("%q is not a whole number", text)
+		}
+		f.SetInt(int64(n))
 	case reflect.Slice:
 		f.Set(reflect.ValueOf(filepath.SplitList(text)))
 	default:
@@ -231,6 +324,7 @@ func (c *Config) Check() error {
 	if r.MinBits < 0 {
 		wrong("reason.min_bits", "%v is negative", r.MinBits)
 	}
+	c.Models.check(wrong)
 	for _, m := range c.Mappings {
 		if s, err := os.Stat(m); err != nil || s.IsDir() {
 			wrong("mappings", "%q is no file that can be read", m)
@@ -242,6 +336,45 @@ func (c *Config) Check() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+func (m *Models) check(wrong func(key, format string, args ...any)) {
+	oneOf := func(key, value string, allowed ...string) {
+		if !slices.Contains(allowed, value) {
+			wrong(key, "%q; use %s", value, strings.Join(allowed, ", "))
+		}
+	}
+	if m.Provider != "" {
+		oneOf("models.provider", m.Provider, "anthropic", "openai", "simulated")
+	}
+	if m.Fallback.Provider != "" {
+		oneOf("models.fallback.provider", m.Fallback.Provider, "anthropic", "openai", "simulated")
+		if m.Fallback.Provider == m.Provider {
+			wrong("models.fallback.provider", "is the same as models.provider; a fallback must be another")
+		}
+	}
+	oneOf("models.profile", m.Profile, "default", "seed", "local")
+	oneOf("models.tier", m.Tier, "premium", "standard", "trial")
+	for _, a := range [][2]string{
+		{"critical", m.Ask.Critical}, {"high", m.Ask.High}, {"medium", m.Ask.Medium}, {"low", m.Ask.Low}, {"informational", m.Ask.Informational},
+	} {
+		oneOf("models.ask."+a[0], a[1], "never", "uncertain", "always")
+	}
+	for _, f := range [][2]string{{"models.key_file", m.KeyFile}, {"models.fallback.key_file", m.Fallback.KeyFile}, {"models.table", m.Table}} {
+		if s, err := os.Stat(f[1]); f[1] != "" && (err != nil || s.IsDir()) {
+			wrong(f[0], "%q is no file that can be read", f[1])
+		}
+	}
+	if m.KeyFile != "" && m.Key != "" {
+		wrong("models.key", "is set beside models.key_file; use one of them")
+	}
+	if m.Slots < 0 || m.Slots > 4096 {
+		wrong("models.slots", "%d; use 1 to 4096, or 0 for 8", m.Slots)
+	}
+	b := m.Budget
+	if b.Hard <= 0 || b.Soft < 0 || b.Soft > b.Hard || b.Hour < 0 || b.Investigation < 0 {
+		wrong("models.budget", "want 0 <= soft <= hard, a hard cap above 0, hour and investigation not negative")
+	}
 }
 
 // YAML prints the configuration in the form that Load reads.
