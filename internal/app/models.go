@@ -88,4 +88,3 @@ func (n *Node) lookupHistory(inv *investigate.Investigation, value string) (stri
 	}
 	return b.String(), nil
 }
-
