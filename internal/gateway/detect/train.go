@@ -1,0 +1,376 @@
+package detect
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+
+	"github.com/aluskort/aluskort/internal/gateway/canon"
+)
+
+// Sample is one labelled text.
+type Sample struct {
+	Text   string
+	Attack bool
+	// Weight is how much the sample counts; 1 is usual.
+	Weight float32
+	// Group keeps samples together that are near copies of each other.
+	Group int
+}
+
+// Rates are the shares of harmless training samples that may pass the two thresholds when
+// they are judged by weights that never saw them.
+type Rates struct{ Summarise, Quarantine float64 }
+
+// DefaultRates are those of the shipped weights.
+func DefaultRates() Rates { return Rates{Summarise: 0.004, Quarantine: 0.0008} }
+
+const (
+	innerFolds = 4
+	epochs     = 12
+	gramDecay  = 2e-5
+	gramRate   = 0.35
+	rounds     = 3
+)
+
+// doc is one text of a sample: the canonical text, or a view.
+type doc struct {
+	blocks []block
+	grams  [][]uint16
+	field  bitset
+}
+
+type example struct {
+	docs   []doc
+	attack bool
+	weight float32
+	group  int
+}
+
+// Train finds weights. The same samples give the same weights, on any machine.
+func Train(samples []Sample, rates Rates) (*Model, error) {
+	lex, err := newLexicon()
+	if err != nil {
+		return nil, err
+	}
+	ex := prepare(lex, samples)
+	m := &Model{digest: lex.digest, features: make([]float32, lex.features())}
+	outside := make([][]candidate, len(ex))
+	for fold := range innerFolds {
+		var in, out []int
+		for i := range ex {
+			if ex[i].group%innerFolds == fold {
+				out = append(out, i)
+			} else {
+				in = append(in, i)
+			}
+		}
+		if len(out) == 0 {
+			continue
+		}
+		w := trainGrams(ex, in)
+		q := &Model{}
+		q.quantise(w)
+		for _, i := range out {
+			outside[i] = candidates(&ex[i], q)
+		}
+	}
+	all := make([]int, len(ex))
+	for i := range all {
+		all[i] = i
+	}
+	m.fit(lex, ex, outside)
+	m.thresholds(ex, outside, rates)
+	m.quantise(trainGrams(ex, all))
+	return m, nil
+}
+
+// prepare reads all samples once.
+func prepare(lex *lexicon, samples []Sample) []example {
+	c := canon.New()
+	s := newScanner(lex, make([]int8, 1<<gramBits))
+	out := make([]example, len(samples))
+	for i, sample := range samples {
+		t := c.Text(sample.Text)
+		signs := lex.signs(&t.Signs)
+		e := example{attack: sample.Attack, weight: sample.Weight, group: sample.Group}
+		e.docs = append(e.docs, readDoc(s, t.Canonical, signs))
+		for _, v := range t.Views {
+			e.docs = append(e.docs, readDoc(s, v.Text, lex.viewSigns(signs, v.How)))
+		}
+		out[i] = e
+	}
+	return out
+}
+
+func readDoc(s *scanner, text string, field bitset) doc {
+	var grams [][]uint16
+	s.indices = &grams
+	s.scan(text)
+	for len(grams) < len(s.blocks) {
+		grams = append(grams, nil)
+	}
+	return doc{blocks: slices.Clone(s.blocks), grams: grams, field: field}
+}
+
+// instance is a window of n-grams with a label.
+type instance struct {
+	doc    *doc
+	last   int // block in which it ends
+	attack bool
+	weight float32
+}
+
+func (in *instance) each(visit func(uint16)) (n int) {
+	for b := max(0, in.last-window+1); b <= in.last; b++ {
+		for _, g := range in.doc.grams[b] {
+			visit(g)
+		}
+		n += int(in.doc.blocks[b].n)
+	}
+	return n
+}
+
+func (in *instance) size() int {
+	n := 0
+	for b := max(0, in.last-window+1); b <= in.last; b++ {
+		n += int(in.doc.blocks[b].n)
+	}
+	return n
+}
+
+// trainGrams fits a weight for every n-gram. Of an attack only some stretch is one: after the
+// first round only the windows that look most like attacks count for it.
+func trainGrams(ex []example, which []int) []float32 {
+	w := make([]float32, 1<<gramBits+1)
+	for round := range rounds {
+		var ins []instance
+		for _, i := range which {
+			ins = append(ins, instances(&ex[i], w, round == 0)...)
+		}
+		w = make([]float32, 1<<gramBits+1)
+		descend(w, ins)
+	}
+	return w
+}
+
+// instances are the windows of an example.
+func instances(e *example, w []float32, all bool) []instance {
+	var ins []instance
+	for d := range e.docs {
+		if d > 0 && !e.attack {
+			// What a harmless text encodes is seldom text at all.
+			continue
+		}
+		for b := range e.docs[d].blocks {
+			ins = append(ins, instance{doc: &e.docs[d], last: b, attack: e.attack})
+		}
+	}
+	if e.attack && !all && len(ins) > 2 {
+		slices.SortStableFunc(ins, func(a, b instance) int {
+			x, y := a.score(w), b.score(w)
+			switch {
+			case x > y:
+				return -1
+			case x < y:
+				return 1
+			}
+			return 0
+		})
+		ins = ins[:2+len(ins)/6]
+	}
+	share := float32(math.Sqrt(float64(len(ins))))
+	for i := range ins {
+		ins[i].weight = e.weight / share
+	}
+	return ins
+}
+
+func (in *instance) score(w []float32) float32 {
+	var sum float32
+	n := in.each(func(g uint16) { sum += w[g] })
+	return sum/float32(math.Sqrt(float64(3*n+12))) + w[1<<gramBits]
+}
+
+// descend is logistic regression by stochastic gradient descent with a rate for each weight.
+func descend(w []float32, ins []instance) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	seen := make([]float32, len(w))
+	order := make([]int, len(ins))
+	for i := range order {
+		order[i] = i
+	}
+	bias := 1 << gramBits
+	for range epochs {
+		rng.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
+		for _, i := range order {
+			in := &ins[i]
+			x := float32(1 / math.Sqrt(float64(3*in.size()+12)))
+			y := float32(0)
+			if in.attack {
+				y = 1
+			}
+			delta := (float32(sigmoid(in.score(w))) - y) * in.weight
+			if delta > -1e-4 && delta < 1e-4 {
+				continue
+			}
+			g := delta * x
+			in.each(func(k uint16) {
+				gk := g + gramDecay*w[k]
+				seen[k] += gk * gk
+				w[k] -= gramRate * gk / float32(math.Sqrt(float64(seen[k])+1e-6))
+			})
+			seen[bias] += delta * delta
+			w[bias] -= gramRate * delta / float32(math.Sqrt(float64(seen[bias])+1e-6))
+		}
+	}
+}
+
+// quantise puts the weights into bytes. The bias goes into the model's own.
+func (m *Model) quantise(w []float32) {
+	top := float32(0)
+	var sizes []float32
+	for _, v := range w[:1<<gramBits] {
+		if v != 0 {
+			sizes = append(sizes, float32(math.Abs(float64(v))))
+		}
+	}
+	slices.Sort(sizes)
+	if len(sizes) > 0 {
+		top = sizes[len(sizes)*999/1000]
+	}
+	m.scale = max(top, 1e-6) / 127
+	m.grams = make([]int8, 1<<gramBits)
+	for i, v := range w[:1<<gramBits] {
+		m.grams[i] = int8(max(-127, min(127, math.Round(float64(v/m.scale)))))
+	}
+	m.offset = w[1<<gramBits]
+}
+
+// candidate is a chunk that may stand for its example.
+type candidate struct {
+	features bitset
+	gram     float32
+}
+
+func candidates(e *example, m *Model) []candidate {
+	var out []candidate
+	s := &scanner{}
+	for d := range e.docs {
+		doc := &e.docs[d]
+		s.blocks = s.blocks[:0]
+		for b := range doc.blocks {
+			blk := doc.blocks[b]
+			blk.sum = 0
+			for _, g := range doc.grams[b] {
+				blk.sum += int32(m.grams[g])
+			}
+			s.blocks = append(s.blocks, blk)
+		}
+		s.chunks(m, func(c *chunk) {
+			for k := range c.features {
+				c.features[k] |= doc.field[k]
+			}
+			out = append(out, candidate{c.features, c.gram})
+		})
+	}
+	return out
+}
+
+const (
+	fitSteps = 400
+	fitRate  = 0.8
+	// fitPrior pulls the weight of a rule to what its strength says.
+	fitPrior = 0.004
+)
+
+// fit joins the sensors: gradient descent over the chunk that stands for each example.
+func (m *Model) fit(lex *lexicon, ex []example, cand [][]candidate) {
+	prior := make([]float32, len(m.features))
+	for i := range prior {
+		kind, strength := lex.describe(i)
+		prior[i] = [...]float32{0, 0.2, 1.2, 2.5}[strength]
+		if kind == "mention" {
+			prior[i] = -0.2 * float32(strength)
+		}
+	}
+	copy(m.features, prior)
+	m.up, m.down, m.bias = 1, 0.7, -2
+	total := float32(0)
+	for i := range ex {
+		total += ex[i].weight
+	}
+	grad := make([]float32, len(m.features))
+	for step := range fitSteps {
+		clear(grad)
+		var gUp, gDown, gBias float32
+		for i := range ex {
+			c, logit := m.best(cand[i])
+			if c == nil {
+				continue
+			}
+			y := float32(0)
+			if ex[i].attack {
+				y = 1
+			}
+			delta := (float32(sigmoid(logit)) - y) * ex[i].weight
+			gBias += delta
+			if c.gram > 0 {
+				gUp += delta * c.gram
+			} else {
+				gDown += delta * c.gram
+			}
+			for k := range c.features {
+				for w := c.features[k]; w != 0; w &= w - 1 {
+					grad[k<<6+trailing(w)] += delta
+				}
+			}
+		}
+		rate := float32(fitRate) / (1 + float32(step)/100)
+		m.bias -= rate * gBias / total
+		m.up = max(0, m.up-rate*gUp/total)
+		m.down = max(0, m.down-rate*gDown/total)
+		for i := range m.features {
+			m.features[i] -= rate * 4 * (grad[i]/total + fitPrior*(m.features[i]-prior[i]))
+			if kind, _ := lex.describe(i); kind == "mention" {
+				m.features[i] = max(-1.5, min(0, m.features[i]))
+			} else {
+				m.features[i] = max(0, m.features[i])
+			}
+		}
+	}
+}
+
+// best returns the chunk with the highest logit.
+func (m *Model) best(cand []candidate) (*candidate, float32) {
+	var top *candidate
+	best := float32(math.Inf(-1))
+	for i := range cand {
+		c := chunk{features: cand[i].features, gram: cand[i].gram}
+		if l := m.logit(&c, bitset{}); l > best {
+			top, best = &cand[i], l
+		}
+	}
+	return top, best
+}
+
+// thresholds are the logits that the given shares of harmless examples pass.
+func (m *Model) thresholds(ex []example, cand [][]candidate, r Rates) {
+	var harmless []float32
+	for i := range ex {
+		if !ex[i].attack {
+			_, l := m.best(cand[i])
+			harmless = append(harmless, l)
+		}
+	}
+	slices.Sort(harmless)
+	at := func(rate float64) float32 {
+		if len(harmless) == 0 {
+			return 0
+		}
+		k := int(float64(len(harmless)) * (1 - rate))
+		return harmless[min(k, len(harmless)-1)] + 0.01
+	}
+	m.summarise = at(r.Summarise)
+	m.quarantine = max(at(r.Quarantine), m.summarise+1)
+}
