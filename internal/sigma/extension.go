@@ -13,7 +13,7 @@ const (
 	maxCountWindow = 30 * 24 * time.Hour
 )
 
-const extensionKeys = "stance, weight, kind, group, voids, expected, requires_org, trusted_fields, count, statement, tests"
+const extensionKeys = "stance, weight, kind, group, refines, voids, expected, requires_org, trusted_fields, count, statement, tests"
 
 // readExtension reads the block "aluskort". It is ours, so unknown keys are mistakes.
 func (r *Rule) readExtension(rd *reader, n *yaml.Node) *problem {
@@ -42,6 +42,8 @@ func (r *Rule) readExtensionKey(rd *reader, kv pair) *problem {
 		r.Kind, p = rd.text(kv.val, kv.key)
 	case "group":
 		r.Group, p = rd.text(kv.val, kv.key)
+	case "refines":
+		r.Refines, p = rd.texts(kv.val, kv.key)
 	case "voids":
 		r.Voids, p = rd.texts(kv.val, kv.key)
 	case "expected":
@@ -72,6 +74,8 @@ func (r *Rule) checkExtension(line int) *problem {
 	switch {
 	case r.Stance != Malicious && r.Stance != Benign:
 		return invalid(line, "write malicious or benign", "aluskort stance %q is unknown", clip(string(r.Stance)))
+	case len(r.Refines) > 0 && r.Stance != Malicious:
+		return invalid(line, "leave out refines, or write stance: malicious", "aluskort refines belongs to malicious rules: it names the kinds whose techniques this one says more exactly")
 	case len(r.Voids) > 0 && r.Stance != Benign:
 		return invalid(line, "leave out voids, or write stance: benign", "aluskort voids belongs to benign rules: it names the kinds that void this one")
 	case r.Expected && r.Stance != Benign:

@@ -150,6 +150,7 @@ func TestLoadNamesWhatIsWrong(t *testing.T) {
 		{"weight word", ruleText("sel: {A: 1}") + "aluskort: {weight: .nan}\n", ErrInvalid, 6, "out of range"},
 		{"stance", ruleText("sel: {A: 1}") + "aluskort: {stance: good}\n", ErrInvalid, 6, "stance"},
 		{"voids", ruleText("sel: {A: 1}") + "aluskort: {voids: [x]}\n", ErrInvalid, 6, "voids"},
+		{"refines", ruleText("sel: {A: 1}") + "aluskort: {stance: benign, refines: [x]}\n", ErrInvalid, 6, "refines"},
 		{"count", ruleText("sel: {A: 1}") + "aluskort: {count: {at_least: 5}}\n", ErrInvalid, 6, "window"},
 		{"window", ruleText("sel: {A: 1}") + "aluskort: {count: {at_least: 5, window: soon}}\n", ErrInvalid, 6, "duration"},
 		{"statement", ruleText("sel: {A: 1}") + "aluskort: {statement: 'a {b'}\n", ErrInvalid, 6, "brace"},

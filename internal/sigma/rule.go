@@ -40,6 +40,9 @@ type Rule struct {
 	// from. Both may be empty.
 	Kind  string
 	Group string
+	// Refines lists kinds of evidence whose rules name a family of techniques; this malicious rule
+	// says which of them it was, so theirs are not named beside its own.
+	Refines []string
 	// Voids lists kinds of evidence that this benign rule does not survive.
 	Voids []string
 	// Expected marks a benign rule that proves authorised activity.

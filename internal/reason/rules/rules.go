@@ -145,19 +145,42 @@ func (s *Source) Gather(ctx context.Context, subjects []evidence.Subject) ([]evi
 
 func (s *Source) match(a *alert.Alert) (items []evidence.Evidence, tallies []evidence.Tally) {
 	ev := sigma.Event{Fields: a.Fields, Source: a.Source}
+	var exact []*sigma.Rule
 	s.set.Match(&ev, func(r *sigma.Rule, hits sigma.Hits) {
 		switch {
 		case !s.holds(r, &ev, a):
 		case r.Count == nil:
 			items = append(items, s.item(r, &ev, hits))
+			if len(r.Refines) > 0 {
+				exact = append(exact, r)
+			}
 		default:
 			if t, ok := s.tally(r, &ev, hits); ok {
 				tallies = append(tallies, t)
 			}
 		}
 	})
+	nameExactly(items, exact)
 	return items, tallies
 }
+
+// nameExactly takes the techniques from items whose kind an exact rule refines: a rule over a
+// family of behaviours names all that it may have seen, the exact one what it was. Exact rules do
+// not refine each other, and the weights stay.
+func nameExactly(items []evidence.Evidence, exact []*sigma.Rule) {
+	for i := range items {
+		own, refined := false, false
+		for _, r := range exact {
+			own = own || items[i].ID == itemID(r)
+			refined = refined || contains(r.Refines, items[i].Kind)
+		}
+		if refined && !own {
+			items[i].Techniques = nil
+		}
+	}
+}
+
+func itemID(r *sigma.Rule) string { return "rule:" + r.ID }
 
 // tally is a match of a rule that asks for repetition; ok is false when the alert lacks one of
 // the key fields, since then nothing says what it repeats.
@@ -207,7 +230,7 @@ const maxRefs = 8
 func (s *Source) item(r *sigma.Rule, ev *sigma.Event, hits sigma.Hits) evidence.Evidence {
 	bits := r.Bits(hits)
 	e := evidence.Evidence{
-		ID: "rule:" + r.ID, Kind: r.Kind, Stance: evidence.For, Statement: s.set.Statement(r, ev, hits), Weight: bits,
+		ID: itemID(r), Kind: r.Kind, Stance: evidence.For, Statement: s.set.Statement(r, ev, hits), Weight: bits,
 		Source: r.Title, Techniques: r.Techniques, Trust: evidence.TrustAttacker, Voids: r.Voids, Expected: r.Expected,
 		Group: r.Group,
 	}

@@ -161,3 +161,62 @@ func TestWithoutRulesTheSourceIsBlind(t *testing.T) {
 		t.Error("no rules must be a blind note, not silence")
 	}
 }
+
+// A rule over a family of behaviours gives way, in the techniques and in nothing else, to the rule
+// that says which of them it was.
+func TestExactRulesNameTheTechnique(t *testing.T) {
+	const folder = `
+title: A family
+id: 66666666-6666-4666-8666-666666666666
+logsource: {product: windows, category: process_creation}
+detection: {sel: {Image|endswith: ['\whoami.exe', '\hostname.exe']}, condition: sel}
+tags: [attack.t1033, attack.t1082]
+aluskort: {stance: malicious, weight: 1.5, kind: discovery.command}
+---
+title: Who am I
+id: 77777777-7777-4777-8777-777777777777
+logsource: {product: windows, category: process_creation}
+detection: {sel: {Image|endswith: '\whoami.exe'}, condition: sel}
+tags: [attack.t1033]
+aluskort: {stance: malicious, weight: 1, kind: discovery.command, refines: [discovery.command]}
+---
+title: Another observation
+id: 88888888-8888-4888-8888-888888888888
+logsource: {product: windows, category: process_creation}
+detection: {sel: {Image|contains: 'public'}, condition: sel}
+tags: [attack.t1036.005]
+aluskort: {stance: malicious, weight: 3, kind: execution.staging}
+`
+	list, problems, err := Load(fstest.MapFS{"r.yml": {Data: []byte(folder)}})
+	if err != nil || len(problems) > 0 {
+		t.Fatal(err, problems)
+	}
+	s := New(Config{Rules: list})
+	for image, want := range map[string]string{
+		`C:\Users\Public\whoami.exe`: "Another observation T1036.005, A family, Who am I T1033",
+		`C:\Windows\hostname.exe`:    "A family T1033 T1082",
+	} {
+		f, err := s.Gather(t.Context(), []evidence.Subject{{Alert: &alert.Alert{Fields: alert.Fields{{Path: "Image", Value: image}}}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		named := map[string]string{}
+		sum := 0.0
+		for _, it := range f[0].Items {
+			named[it.Source] = strings.Join(append([]string{it.Source}, it.Techniques...), " ")
+			sum += it.Weight
+		}
+		for part := range strings.SplitSeq(want, ", ") {
+			found := false
+			for _, n := range named {
+				found = found || n == part
+			}
+			if !found {
+				t.Errorf("%s: want %q among %q", image, part, named)
+			}
+		}
+		if n := strings.Count(want, ", ") + 1; len(named) != n || sum < 1.5*float64(n)-1 {
+			t.Errorf("%s: %d items of %g bits, want %d with their weights", image, len(named), sum, n)
+		}
+	}
+}
