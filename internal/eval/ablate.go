@@ -51,8 +51,8 @@ func (r *Rescorer) Ablate(samples []Sample, judged []Judged) *Ablation {
 	titles := map[string]string{}
 	for _, inv := range n.list {
 		for i := range inv.Evidence {
-			if e := &inv.Evidence[i]; strings.HasPrefix(e.ID, rulePrefix) {
-				titles[e.ID] = e.Source
+			if e := &inv.Evidence[i]; ruleOf(e) != "" {
+				titles[ruleOf(e)] = e.Source
 			}
 		}
 	}
@@ -80,6 +80,16 @@ func (r *Rescorer) Ablate(samples []Sample, judged []Judged) *Ablation {
 	}
 	out.Worst = all[:min(len(all), worstShown)]
 	return out
+}
+
+// ruleOf is the id under which a rule is removed: the same for what it found in one alert and
+// for what it counted over several. It is empty for evidence that no rule gave.
+func ruleOf(e *evidence.Evidence) string {
+	id := strings.TrimPrefix(e.ID, investigate.CountPrefix)
+	if !strings.HasPrefix(id, rulePrefix) {
+		return ""
+	}
+	return id
 }
 
 // neighbourhood is every investigation of a run, with who shares which key.
@@ -117,14 +127,26 @@ func (r *Rescorer) verdicts(n *neighbourhood, without string) map[string]evidenc
 	own := make(map[string][]evidence.Evidence, len(n.list))
 	bits := make(map[string]float64, len(n.list))
 	for _, inv := range n.list {
-		items := slices.DeleteFunc(inv.OwnEvidence(), func(e evidence.Evidence) bool { return e.ID == without })
+		items := slices.DeleteFunc(inv.OwnEvidence(), func(e evidence.Evidence) bool { return ruleOf(&e) == without && without != "" })
 		own[inv.ID], bits[inv.ID] = items, reason.Own(items, r.Thresholds)
 	}
 	out := make(map[string]evidence.Classification, len(n.list))
 	for _, inv := range n.list {
-		items := slices.Concat(own[inv.ID], inv.LinkEvidence(n.of(inv, bits)))
+		items := slices.Concat(own[inv.ID], counted(inv, without), inv.LinkEvidence(n.of(inv, bits)))
 		prior := reason.Prior{Bits: inv.Verdict.Prior, Source: inv.Verdict.PriorSource}
 		out[inv.ID] = reason.Decide(prior, items, inv.Verdict.Severity, nil, r.Thresholds).Classification
+	}
+	return out
+}
+
+// counted is the evidence that rests on repetition, without that of one rule. Removing a rule
+// changes nothing about what another counts.
+func counted(inv *investigate.Investigation, without string) []evidence.Evidence {
+	var out []evidence.Evidence
+	for i := range inv.Evidence {
+		if e := &inv.Evidence[i]; strings.HasPrefix(e.ID, investigate.CountPrefix) && ruleOf(e) != without {
+			out = append(out, *e)
+		}
 	}
 	return out
 }

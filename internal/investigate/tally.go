@@ -85,13 +85,13 @@ func Reached(t *evidence.Tally, occurrences []Occurrence) map[int64]bool {
 	return out
 }
 
-// countPrefix begins the id of evidence that rests on repetition.
-const countPrefix = "count:"
+// CountPrefix begins the id of evidence that rests on repetition.
+const CountPrefix = "count:"
 
 // Evidence is the item that a reached tally is worth.
 func (t *Tally) Evidence() evidence.Evidence {
 	e := t.Item
-	e.ID = countPrefix + e.ID
+	e.ID = CountPrefix + e.ID
 	what := "matches"
 	if t.Distinct {
 		what = "different values"
@@ -102,5 +102,5 @@ func (t *Tally) Evidence() evidence.Evidence {
 
 // derived reports whether an item depends on other investigations.
 func derived(e *evidence.Evidence) bool {
-	return reason.IsLink(e) || strings.HasPrefix(e.ID, countPrefix)
+	return reason.IsLink(e) || strings.HasPrefix(e.ID, CountPrefix)
 }
