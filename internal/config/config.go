@@ -57,12 +57,15 @@ type Rules struct {
 	Dirs []string `yaml:"dirs"`
 }
 
-// Reason are the thresholds of the decision ladder (DESIGN section 6).
+// Reason is how evidence is weighed: the thresholds of the decision ladder (DESIGN section 6), and
+// fitted weights.
 type Reason struct {
 	Malicious  float64 `yaml:"malicious"`
 	Suspicious float64 `yaml:"suspicious"`
 	Benign     float64 `yaml:"benign"`
 	MinBits    float64 `yaml:"min_bits"`
+	// Weights is a file of fitted weights, as aluskort eval fit writes it; empty for none.
+	Weights string `yaml:"weights"`
 }
 
 // Duration is a time.Duration that reads and prints like "1h30m".
@@ -230,6 +233,11 @@ func (c *Config) Check() error {
 	}
 	if r.MinBits < 0 {
 		wrong("reason.min_bits", "%v is negative", r.MinBits)
+	}
+	if r.Weights != "" {
+		if s, err := os.Stat(r.Weights); err != nil || s.IsDir() {
+			wrong("reason.weights", "%q is no file that can be read", r.Weights)
+		}
 	}
 	for _, m := range c.Mappings {
 		if s, err := os.Stat(m); err != nil || s.IsDir() {
