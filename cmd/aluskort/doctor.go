@@ -167,7 +167,11 @@ func ruleReport(e *env) (doctor.RuleReport, error) {
 	if err != nil {
 		return doctor.RuleReport{}, err
 	}
-	src, err := app.LoadRules(folders, nil, func(source string) map[string][]string {
+	weights, err := app.LoadWeights(e.config.Reason.Weights)
+	if err != nil {
+		return doctor.RuleReport{}, err
+	}
+	src, err := app.LoadRules(folders, nil, weights, func(source string) map[string][]string {
 		if a, ok := registry.Adapter(source); ok {
 			return a.Descriptor().Fields
 		}

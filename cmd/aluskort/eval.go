@@ -17,11 +17,13 @@ import (
 	"github.com/aluskort/aluskort/internal/ingest/adapters"
 	"github.com/aluskort/aluskort/internal/knowledge/taxonomy"
 	"github.com/aluskort/aluskort/internal/reason"
+	"github.com/aluskort/aluskort/internal/reason/weight"
 	"github.com/aluskort/aluskort/internal/result"
 )
 
 type evalCmd struct {
 	Triage     evalTriageCmd     `cmd:"" help:"Score verdicts against labels: missed attacks, false escalations, deferrals, with intervals and controls."`
+	Fit        evalFitCmd        `cmd:"" help:"Fit the weights of evidence rules to labelled alerts, bounded and checked on alerts that the fit has not seen."`
 	Techniques evalTechniquesCmd `cmd:"" help:"Score the techniques that are named for Windows events."`
 }
 
@@ -39,24 +41,14 @@ type evalTriageCmd struct {
 // Run judges the alerts in temporary state directories and prints the figures. It ends with
 // findings when an attack was missed.
 func (c *evalTriageCmd) Run(e *env, flags *cli) error {
-	if err := noState(flags); err != nil {
-		return err
-	}
-	labels, err := readFile(c.Labels, eval.ReadLabels)
-	if err != nil {
-		return err
-	}
-	records, err := readFile(c.File, func(r io.Reader) ([][]byte, error) { return readRecords(r, c.File) })
+	records, labels, err := readLabelled(flags, c.File, c.Labels)
 	if err != nil {
 		return err
 	}
 	p := newProgress(e.stderr, "")
 	defer p.done()
-	thresholds := reason.DefaultThresholds()
-	conf := e.config.Reason
-	thresholds.Malicious, thresholds.Suspicious, thresholds.Benign, thresholds.MinBits = conf.Malicious, conf.Suspicious, conf.Benign, conf.MinBits
 	rep, err := eval.Triage(e.ctx, judge(e, c.Source), records, labels, eval.Options{
-		Controls: c.Controls, Ablate: c.Ablate, Rescore: &eval.Rescorer{Thresholds: thresholds}, Seed: c.Seed, Progress: p.say,
+		Controls: c.Controls, Ablate: c.Ablate, Rescore: rescorer(e), Seed: c.Seed, Progress: p.say,
 	})
 	p.done()
 	if err != nil {
@@ -71,6 +63,78 @@ func (c *evalTriageCmd) Run(e *env, flags *cli) error {
 		return errFindings
 	}
 	return err
+}
+
+// readLabelled reads a set and what is true about it.
+func readLabelled(flags *cli, file, labelFile string) ([][]byte, map[string]eval.Truth, error) {
+	if err := noState(flags); err != nil {
+		return nil, nil, err
+	}
+	labels, err := readFile(labelFile, eval.ReadLabels)
+	if err != nil {
+		return nil, nil, err
+	}
+	records, err := readFile(file, func(r io.Reader) ([][]byte, error) { return readRecords(r, file) })
+	return records, labels, err
+}
+
+// rescorer decides by the thresholds of the configuration.
+func rescorer(e *env) *eval.Rescorer {
+	t, conf := reason.DefaultThresholds(), e.config.Reason
+	t.Malicious, t.Suspicious, t.Benign, t.MinBits = conf.Malicious, conf.Suspicious, conf.Benign, conf.MinBits
+	return &eval.Rescorer{Thresholds: t}
+}
+
+type evalFitCmd struct {
+	File   string `arg:"" help:"File of alerts in their native format."`
+	Labels string `required:"" type:"path" placeholder:"FILE" help:"CSV with the columns id (or alert_id) and label (TP or FP, true or false, malicious or benign, 1 or 0)."`
+	Out    string `type:"path" placeholder:"FILE" help:"Write the fitted weights here, for reason.weights of the configuration. Nothing is written when they are refused."`
+	Source string `default:"auto" help:"Which product the alerts are from; auto detects it per record."`
+	Seed   uint64 `default:"1" help:"Seed of how the alerts are split for the check."`
+	JSON   bool   `name:"json" help:"Print JSON."`
+}
+
+// Run fits weights and writes them. It ends with findings when the weights are refused. Weights
+// that the configuration names are not used: a fit starts from those that ship.
+func (c *evalFitCmd) Run(e *env, flags *cli) error {
+	records, labels, err := readLabelled(flags, c.File, c.Labels)
+	if err != nil {
+		return err
+	}
+	p := newProgress(e.stderr, "")
+	defer p.done()
+	plain := *e
+	plain.config.Reason.Weights = ""
+	rep, err := eval.FitWeights(e.ctx, judge(&plain, c.Source), records, labels, eval.Options{Rescore: rescorer(e), Seed: c.Seed, Progress: p.say})
+	p.done()
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		err = printIndented(e.stdout, rep)
+	} else {
+		err = rep.WriteText(e.stdout)
+	}
+	switch {
+	case err != nil:
+		return err
+	case rep.Table() == nil:
+		return errFindings
+	case c.Out == "":
+		return nil
+	}
+	return writeWeights(c.Out, rep.Table())
+}
+
+func writeWeights(path string, t *weight.Table) error {
+	var b bytes.Buffer
+	if err := t.Write(&b); err != nil {
+		return err
+	}
+	if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
+		return fmt.Errorf("write weights: %w", err)
+	}
+	return nil
 }
 
 type evalTechniquesCmd struct {

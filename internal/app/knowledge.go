@@ -18,6 +18,7 @@ import (
 	"github.com/aluskort/aluskort/internal/knowledge/intel"
 	"github.com/aluskort/aluskort/internal/knowledge/taxonomy"
 	"github.com/aluskort/aluskort/internal/reason/rules"
+	"github.com/aluskort/aluskort/internal/reason/weight"
 	shipped "github.com/aluskort/aluskort/rules"
 )
 
@@ -112,7 +113,11 @@ func (n *Node) loadRules() (*rules.Source, error) {
 	for _, d := range n.opts.Config.Rules.Dirs {
 		folders = append(folders, os.DirFS(d))
 	}
-	return LoadRules(folders, n.org, func(source string) map[string][]string {
+	weights, err := LoadWeights(n.opts.Config.Reason.Weights)
+	if err != nil {
+		return nil, err
+	}
+	return LoadRules(folders, n.org, weights, func(source string) map[string][]string {
 		if a, ok := n.Registry.Adapter(source); ok {
 			return a.Descriptor().Fields
 		}
@@ -120,10 +125,27 @@ func (n *Node) loadRules() (*rules.Source, error) {
 	})
 }
 
+// LoadWeights reads a file of fitted weights; an empty path means none. A file that is not within
+// the bounds of fitting is an error: a product that half believes it would surprise.
+func LoadWeights(path string) (*weight.Table, error) {
+	if path == "" {
+		return nil, nil //nolint:nilnil // no table is a table without weights
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("reason.weights: %w", err)
+	}
+	t, err := weight.Read(f)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return nil, fmt.Errorf("reason.weights: %s: %w", path, err)
+	}
+	return t, nil
+}
+
 // LoadRules loads the rules of all folders into one source. What cannot be used is among the
 // source's problems; the error is only for a folder that cannot be read.
-func LoadRules(folders []fs.FS, org rules.Org, fields func(string) map[string][]string) (*rules.Source, error) {
-	cfg := rules.Config{Fields: fields, Org: org}
+func LoadRules(folders []fs.FS, org rules.Org, weights *weight.Table, fields func(string) map[string][]string) (*rules.Source, error) {
+	cfg := rules.Config{Fields: fields, Org: org, Weights: weights}
 	for i, f := range folders {
 		list, problems, err := rules.Load(f)
 		if err != nil {

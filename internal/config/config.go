@@ -59,12 +59,15 @@ type Rules struct {
 	Dirs []string `yaml:"dirs"`
 }
 
-// Reason are the thresholds of the decision ladder (DESIGN section 6).
+// Reason is how evidence is weighed: the thresholds of the decision ladder (DESIGN section 6), and
+// fitted weights.
 type Reason struct {
 	Malicious  float64 `yaml:"malicious"`
 	Suspicious float64 `yaml:"suspicious"`
 	Benign     float64 `yaml:"benign"`
 	MinBits    float64 `yaml:"min_bits"`
+	// Weights is a file of fitted weights, as aluskort eval fit writes it; empty for none.
+	Weights string `yaml:"weights"`
 }
 
 // Models is how language models are asked. Without a provider none is asked, and every verdict is
@@ -325,6 +328,11 @@ func (c *Config) Check() error {
 		wrong("reason.min_bits", "%v is negative", r.MinBits)
 	}
 	c.Models.check(wrong)
+	if r.Weights != "" {
+		if s, err := os.Stat(r.Weights); err != nil || s.IsDir() {
+			wrong("reason.weights", "%q is no file that can be read", r.Weights)
+		}
+	}
 	for _, m := range c.Mappings {
 		if s, err := os.Stat(m); err != nil || s.IsDir() {
 			wrong("mappings", "%q is no file that can be read", m)

@@ -51,12 +51,12 @@ func (r *Rescorer) Ablate(samples []Sample, judged []Judged) *Ablation {
 	titles := map[string]string{}
 	for _, inv := range n.list {
 		for i := range inv.Evidence {
-			if e := &inv.Evidence[i]; strings.HasPrefix(e.ID, rulePrefix) {
-				titles[e.ID] = e.Source
+			if e := &inv.Evidence[i]; ruleOf(e) != "" {
+				titles[ruleOf(e)] = e.Source
 			}
 		}
 	}
-	plain := r.verdicts(n, "")
+	plain := r.verdicts(n, all)
 	out := &Ablation{Rules: len(titles), Above: []Removal{}}
 	for _, inv := range n.list {
 		if plain[inv.ID] != inv.Verdict.Classification {
@@ -64,27 +64,38 @@ func (r *Rescorer) Ablate(samples []Sample, judged []Judged) *Ablation {
 		}
 	}
 	recall, false0 := rates(samples, judged, plain)
-	all := make([]Removal, 0, len(titles))
+	removals := make([]Removal, 0, len(titles))
 	for id, title := range titles {
-		re, fe := rates(samples, judged, r.verdicts(n, id))
-		all = append(all, Removal{ID: strings.TrimPrefix(id, rulePrefix), Title: title,
+		re, fe := rates(samples, judged, r.verdicts(n, without(id)))
+		removals = append(removals, Removal{ID: strings.TrimPrefix(id, rulePrefix), Title: title,
 			RecallPoints: points(re, recall), FalseEscalationPoints: points(fe, false0)})
 	}
-	slices.SortFunc(all, func(a, b Removal) int {
+	slices.SortFunc(removals, func(a, b Removal) int {
 		return cmp.Or(cmp.Compare(a.RecallPoints, b.RecallPoints), cmp.Compare(a.ID, b.ID))
 	})
-	for _, x := range all {
+	for _, x := range removals {
 		if x.RecallPoints < -tolerated {
 			out.Above = append(out.Above, x)
 		}
 	}
-	out.Worst = all[:min(len(all), worstShown)]
+	out.Worst = removals[:min(len(removals), worstShown)]
 	return out
+}
+
+// ruleOf is the id under which a rule is removed: the same for what it found in one alert and
+// for what it counted over several. It is empty for evidence that no rule gave.
+func ruleOf(e *evidence.Evidence) string {
+	id := strings.TrimPrefix(e.ID, investigate.CountPrefix)
+	if !strings.HasPrefix(id, rulePrefix) {
+		return ""
+	}
+	return id
 }
 
 // neighbourhood is every investigation of a run, with who shares which key.
 type neighbourhood struct {
 	list []*investigate.Investigation
+	byID map[string]*investigate.Investigation
 	keys map[linkKey][]*investigate.Investigation
 }
 
@@ -95,14 +106,13 @@ type linkKey struct {
 }
 
 func newNeighbourhood(judged []Judged) *neighbourhood {
-	n := &neighbourhood{keys: map[linkKey][]*investigate.Investigation{}}
-	seen := map[string]bool{}
+	n := &neighbourhood{byID: map[string]*investigate.Investigation{}, keys: map[linkKey][]*investigate.Investigation{}}
 	for i := range judged {
 		inv := judged[i].Investigation
-		if inv == nil || seen[inv.ID] {
+		if inv == nil || n.byID[inv.ID] != nil {
 			continue
 		}
-		seen[inv.ID] = true
+		n.byID[inv.ID] = inv
 		n.list = append(n.list, inv)
 		for _, k := range inv.Links {
 			key := linkKey{inv.TenantID, k.Kind, k.Value}
@@ -112,19 +122,68 @@ func newNeighbourhood(judged []Judged) *neighbourhood {
 	return n
 }
 
-// verdicts decides about every investigation, without the evidence of one id.
-func (r *Rescorer) verdicts(n *neighbourhood, without string) map[string]evidence.Classification {
+// change is what is done to evidence before it is scored again: items are changed in place,
+// and those for which it answers no are left out.
+type change func(*evidence.Evidence) bool
+
+func all(*evidence.Evidence) bool { return true }
+
+// without leaves out what one rule found or counted. That changes nothing about what another
+// rule counts.
+func without(rule string) change {
+	return func(e *evidence.Evidence) bool { return ruleOf(e) != rule }
+}
+
+func (c change) of(items []evidence.Evidence) []evidence.Evidence {
+	out := make([]evidence.Evidence, 0, len(items)+8)
+	for i := range items {
+		if e := items[i]; c(&e) {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// verdicts decides about every investigation, on evidence that was changed.
+func (r *Rescorer) verdicts(n *neighbourhood, c change) map[string]evidence.Classification {
+	out := make(map[string]evidence.Classification, len(n.list))
+	for id, v := range r.decide(n, c) {
+		out[id] = v.Classification
+	}
+	return out
+}
+
+func (r *Rescorer) decide(n *neighbourhood, c change) map[string]evidence.Verdict {
+	out := make(map[string]evidence.Verdict, len(n.list))
+	for id, items := range r.items(n, c) {
+		inv := n.byID[id]
+		prior := reason.Prior{Bits: inv.Verdict.Prior, Source: inv.Verdict.PriorSource}
+		out[id] = reason.Decide(prior, items, inv.Verdict.Severity, nil, r.Thresholds)
+	}
+	return out
+}
+
+// items is all evidence of every investigation, changed, with what links lend after the change.
+func (r *Rescorer) items(n *neighbourhood, c change) map[string][]evidence.Evidence {
 	own := make(map[string][]evidence.Evidence, len(n.list))
 	bits := make(map[string]float64, len(n.list))
 	for _, inv := range n.list {
-		items := slices.DeleteFunc(inv.OwnEvidence(), func(e evidence.Evidence) bool { return e.ID == without })
+		items := c.of(inv.OwnEvidence())
 		own[inv.ID], bits[inv.ID] = items, reason.Own(items, r.Thresholds)
 	}
-	out := make(map[string]evidence.Classification, len(n.list))
 	for _, inv := range n.list {
-		items := slices.Concat(own[inv.ID], inv.LinkEvidence(n.of(inv, bits)))
-		prior := reason.Prior{Bits: inv.Verdict.Prior, Source: inv.Verdict.PriorSource}
-		out[inv.ID] = reason.Decide(prior, items, inv.Verdict.Severity, nil, r.Thresholds).Classification
+		own[inv.ID] = slices.Concat(own[inv.ID], c.of(counted(inv)), inv.LinkEvidence(n.of(inv, bits)))
+	}
+	return own
+}
+
+// counted is the evidence that rests on repetition.
+func counted(inv *investigate.Investigation) []evidence.Evidence {
+	var out []evidence.Evidence
+	for i := range inv.Evidence {
+		if e := &inv.Evidence[i]; strings.HasPrefix(e.ID, investigate.CountPrefix) {
+			out = append(out, *e)
+		}
 	}
 	return out
 }

@@ -32,7 +32,7 @@ func TestAblateFollowsLinks(t *testing.T) {
 		judged = append(judged, Judged{Investigation: i})
 		samples = append(samples, Sample{Truth: Truth{Label: Positive}})
 	}
-	for id, c := range r.verdicts(newNeighbourhood(judged), "") {
+	for id, c := range r.verdicts(newNeighbourhood(judged), all) {
 		for _, j := range judged {
 			if j.Investigation.ID == id {
 				j.Investigation.Verdict.Classification = c

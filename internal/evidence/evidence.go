@@ -44,6 +44,9 @@ type Evidence struct {
 	// Weight is what the item is worth alone; Counted is what was left after grouping and caps.
 	Weight  float64 `json:"weight"`
 	Counted float64 `json:"counted"`
+	// WeightFrom says how the weight was fitted, from how many labels and within which interval;
+	// empty for what experts stated.
+	WeightFrom string `json:"weight_from,omitempty"`
 	// Source names who says so: a rule id, a feed, an enricher.
 	Source string `json:"source"`
 	// Refs are JSON pointers into the alert, or ids of records.

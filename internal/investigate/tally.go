@@ -86,13 +86,13 @@ func Reached(t *evidence.Tally, occurrences []Occurrence) map[int64]bool {
 	return out
 }
 
-// countPrefix begins the id of evidence that rests on repetition.
-const countPrefix = "count:"
+// CountPrefix begins the id of evidence that rests on repetition.
+const CountPrefix = "count:"
 
 // Evidence is the item that a reached tally is worth.
 func (t *Tally) Evidence() evidence.Evidence {
 	e := t.Item
-	e.ID = countPrefix + e.ID
+	e.ID = CountPrefix + e.ID
 	what := "matches"
 	if t.Distinct {
 		what = "different values"
@@ -104,5 +104,5 @@ func (t *Tally) Evidence() evidence.Evidence {
 // derived reports whether an item depends on more than the investigation's own alerts: on other
 // investigations, or on what a model thinks.
 func derived(e *evidence.Evidence) bool {
-	return reason.IsLink(e) || strings.HasPrefix(e.ID, countPrefix) || opinion.IsModel(e)
+	return reason.IsLink(e) || strings.HasPrefix(e.ID, CountPrefix) || opinion.IsModel(e)
 }

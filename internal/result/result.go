@@ -114,6 +114,7 @@ type Evidence struct {
 	Statement string          `json:"statement"`
 	Weight    float64         `json:"weight"`
 	Alone     float64         `json:"weight_alone"`
+	From      string          `json:"weight_from,omitempty"` // empty for weights that experts stated
 	Source    string          `json:"source,omitempty"`
 	Group     string          `json:"group,omitempty"`
 	Refs      []string        `json:"refs,omitempty"`
@@ -175,7 +176,7 @@ func OfInvestigation(inv *investigate.Investigation) Investigation {
 	for i := range inv.Evidence {
 		e := &inv.Evidence[i]
 		out.Evidence = append(out.Evidence, Evidence{
-			ID: e.ID, Kind: e.Kind, Stance: e.Stance, Statement: e.Statement, Weight: e.Counted, Alone: e.Weight, Source: e.Source, Group: e.Group, Refs: e.Refs,
+			ID: e.ID, Kind: e.Kind, Stance: e.Stance, Statement: e.Statement, Weight: e.Counted, Alone: e.Weight, From: e.WeightFrom, Source: e.Source, Group: e.Group, Refs: e.Refs,
 		})
 	}
 	if out.Techniques == nil {

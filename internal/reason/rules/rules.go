@@ -14,6 +14,7 @@ import (
 	"github.com/aluskort/aluskort/internal/alert"
 	"github.com/aluskort/aluskort/internal/evidence"
 	"github.com/aluskort/aluskort/internal/parallel"
+	"github.com/aluskort/aluskort/internal/reason/weight"
 	"github.com/aluskort/aluskort/internal/sigma"
 )
 
@@ -31,6 +32,8 @@ type Config struct {
 	Fields func(source string) map[string][]string
 	// Org may be nil: then no predicate holds.
 	Org Org
+	// Weights replace the stated weights of some rules by fitted ones; nil for none.
+	Weights *weight.Table
 	// Problems are those found while the rules were loaded.
 	Problems []Problem
 }
@@ -47,6 +50,7 @@ type Problem struct {
 type Source struct {
 	set      *sigma.Set
 	org      Org
+	weights  *weight.Table
 	requires map[*sigma.Rule][]condition
 	problems []Problem
 }
@@ -56,7 +60,7 @@ type condition struct{ predicate, field string }
 
 // New compiles the rules. Rules that cannot be used are left out and named by Problems.
 func New(cfg Config) *Source {
-	s := &Source{org: cfg.Org, problems: cfg.Problems, requires: map[*sigma.Rule][]condition{}}
+	s := &Source{org: cfg.Org, weights: cfg.Weights, problems: cfg.Problems, requires: map[*sigma.Rule][]condition{}}
 	var usable []*sigma.Rule
 	for _, r := range cfg.Rules {
 		if err := s.admit(r); err != nil {
@@ -64,6 +68,10 @@ func New(cfg Config) *Source {
 			continue
 		}
 		usable = append(usable, r)
+		if cfg.Weights.Has(r.ID) && cfg.Weights.Of(r.ID, stated(r)) == nil {
+			s.problems = append(s.problems, Problem{Rule: r.Title, Place: fmt.Sprintf("%s:%d", r.File, r.Line),
+				Reason: "its fitted weight is for another stated weight and is not used; run eval fit again"})
+		}
 	}
 	s.set = sigma.Compile(usable, sigma.Options{Fields: cfg.Fields})
 	for _, p := range s.set.Problems() {
@@ -74,6 +82,24 @@ func New(cfg Config) *Source {
 
 func problemOf(e *sigma.RuleError) Problem {
 	return Problem{Rule: e.Title, Place: e.Place(), Reason: e.Error()}
+}
+
+// stated is the weight of a rule as its author states it, with the sign of its stance.
+func stated(r *sigma.Rule) float64 {
+	if r.Stance == sigma.Benign {
+		return -r.Weight
+	}
+	return r.Weight
+}
+
+// weigh returns what a match is worth, and how the weight was fitted if it was. A match that
+// does not reach the rule's full weight, by what it rests on, keeps what it has.
+func (s *Source) weigh(r *sigma.Rule, hits sigma.Hits) (bits float64, from string) {
+	bits = r.Bits(hits)
+	if f := s.weights.Of(r.ID, bits); f != nil && bits == stated(r) {
+		return f.Weight, f.String()
+	}
+	return bits, ""
 }
 
 func (s *Source) admit(r *sigma.Rule) error {
@@ -228,9 +254,9 @@ func (s *Source) holds(r *sigma.Rule, ev *sigma.Event, a *alert.Alert) bool {
 const maxRefs = 8
 
 func (s *Source) item(r *sigma.Rule, ev *sigma.Event, hits sigma.Hits) evidence.Evidence {
-	bits := r.Bits(hits)
+	bits, from := s.weigh(r, hits)
 	e := evidence.Evidence{
-		ID: itemID(r), Kind: r.Kind, Stance: evidence.For, Statement: s.set.Statement(r, ev, hits), Weight: bits,
+		ID: itemID(r), Kind: r.Kind, Stance: evidence.For, Statement: s.set.Statement(r, ev, hits), Weight: bits, WeightFrom: from,
 		Source: r.Title, Techniques: r.Techniques, Trust: evidence.TrustAttacker, Voids: r.Voids, Expected: r.Expected,
 		Group: r.Group,
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/aluskort/aluskort/internal/alert"
 	"github.com/aluskort/aluskort/internal/evidence"
+	"github.com/aluskort/aluskort/internal/reason/weight"
 )
 
 const folder = `
@@ -218,5 +219,45 @@ aluskort: {stance: malicious, weight: 3, kind: execution.staging}
 		if n := strings.Count(want, ", ") + 1; len(named) != n || sum < 1.5*float64(n)-1 {
 			t.Errorf("%s: %d items of %g bits, want %d with their weights", image, len(named), sum, n)
 		}
+	}
+}
+
+// A fitted weight replaces the stated one and says so. A benign match that counts little, since
+// it rests on what an attacker can write, stays as it is.
+func TestFittedWeights(t *testing.T) {
+	const calm = `
+title: Calm
+id: 66666666-6666-4666-8666-666666666666
+logsource: {product: windows, category: process_creation}
+detection: {sel: {Image|endswith: '\cmd.exe'}, condition: sel}
+aluskort: {stance: benign, weight: 3, kind: benign.calm, trusted_fields: [ParentImage]}
+`
+	list, _, err := Load(fstest.MapFS{"r.yml": {Data: []byte(folder + "---" + calm)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fitted := func(rule string, shipped, to float64) weight.Fitted {
+		return weight.Fitted{Rule: rule, Shipped: shipped, Weight: to, N: 40, Low: min(to, shipped) - 1, High: max(to, shipped) + 1}
+	}
+	const office, known, quiet = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222", "66666666-6666-4666-8666-666666666666"
+	table, err := weight.NewTable(weight.Table{Weights: []weight.Fitted{fitted(office, 3, 2.25), fitted(known, -3, -2), fitted(quiet, -3, -4)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := New(Config{Rules: list, Org: facts{`admin_account=EXAMPLE\ada`: true, "admin_host=ws-7": true}, Weights: table})
+	for _, e := range gather(t, s, shell).Items {
+		want, says := map[string]float64{office: 2.25, known: -4, quiet: -1}[e.ID[5:]], e.ID[5:] == office
+		if e.Weight != want || (e.WeightFrom != "") != says || says && !strings.Contains(e.WeightFrom, "fitted, n 40, +1.25 to +4.00") {
+			t.Errorf("%s weighs %v (%q), want %v", e.Source, e.Weight, e.WeightFrom, want)
+		}
+	}
+	stale := 0
+	for _, p := range s.Problems() {
+		if strings.Contains(p.Reason, "another stated weight") {
+			stale++
+		}
+	}
+	if stale != 1 {
+		t.Errorf("the table fits another weight of one rule, %d are named: %+v", stale, s.Problems())
 	}
 }
