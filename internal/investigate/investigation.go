@@ -52,7 +52,16 @@ type Investigation struct {
 	WaitReason  WaitReason  `json:"wait_reason,omitempty"`
 	WaitWhy     []string    `json:"wait_why,omitempty"`
 	Degradation Degradation `json:"degradation_level"`
-	Overdue     bool        `json:"overdue,omitempty"`
+	// Overdue says that a person was waited for longer than the clock of the wait allows.
+	Overdue bool `json:"overdue,omitempty"`
+	// ClockOf is the reason to wait whose clock runs; see StartClock. WaitingSince and DueAt are
+	// its start and end, RemindedAt is when a second reviewer was told that half of it is over.
+	ClockOf      WaitReason `json:"clock_of,omitempty"`
+	WaitingSince time.Time  `json:"waiting_since,omitzero"`
+	DueAt        time.Time  `json:"due_at,omitzero"`
+	RemindedAt   time.Time  `json:"reminded_at,omitzero"`
+	// PlanVoid says that the approval of the plan expired; there is none until the verdict changes.
+	PlanVoid bool `json:"plan_void,omitempty"`
 	// Escalated says that an unanswered approval went to the next person already.
 	Escalated bool `json:"escalated,omitempty"`
 

@@ -2,6 +2,7 @@ package orchestrate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -43,8 +44,10 @@ type Outcome struct {
 // Evaluated is a batch with everything that depends on its alerts alone: evidence, entities,
 // packed documents. It has no effect and may be thrown away.
 type Evaluated struct {
-	batch Batch
-	items []*item
+	// Refused are messages that could not be evaluated; they are not part of the batch.
+	Refused []Refusal
+	offsets []Offset
+	items   []*item
 }
 
 type item struct {
@@ -65,22 +68,31 @@ type item struct {
 
 // Evaluate gathers the evidence of a batch. It returns an error only when ctx ended.
 func (e *Engine) Evaluate(ctx context.Context, b Batch) (*Evaluated, error) {
-	ev := &Evaluated{batch: b, items: make([]*item, len(b.Messages))}
+	ev := &Evaluated{offsets: b.Offsets}
 	findings, unread, err := e.gather(ctx, b.Messages)
 	if err != nil {
 		return nil, err
 	}
+	items, failures := make([]*item, len(b.Messages)), make([]error, len(b.Messages))
 	err = parallel.For(len(b.Messages), func(i int) error {
-		it, err := e.evaluate(b.Messages[i], findings, i)
-		if err == nil && unread[i] {
-			it.folded.Blind = append(it.folded.Blind, unreadNote)
-			it.failing = append(it.failing, unreadNote)
-		}
-		ev.items[i] = it
-		return err
+		failures[i] = e.guard("", func() (err error) {
+			if items[i], err = e.evaluate(b.Messages[i], findings, i); err == nil && unread[i] {
+				items[i].folded.Blind = append(items[i].folded.Blind, unreadNote)
+				items[i].failing = append(items[i].failing, unreadNote)
+			}
+			return err
+		})
+		return nil
 	})
 	if err != nil {
 		return nil, err
+	}
+	for i, err := range failures {
+		if err != nil {
+			ev.Refused = append(ev.Refused, Refusal{b.Messages[i], err})
+		} else {
+			ev.items = append(ev.items, items[i])
+		}
 	}
 	crash.Point(crash.AfterEvaluation)
 	return ev, nil
@@ -160,7 +172,11 @@ func (e *Engine) gather(ctx context.Context, msgs []*alert.Message) (findings []
 	err = parallel.For(len(msgs), func(i int) error {
 		a := &msgs[i].Alert
 		if a.Fields == nil {
-			fields, err := e.cfg.Fields(a.Source, a.RawPayload)
+			var fields alert.Fields
+			err := e.guard("", func() (err error) {
+				fields, err = e.cfg.Fields(a.Source, a.RawPayload)
+				return err
+			})
 			if err != nil {
 				e.cfg.Log.Warn("native record cannot be read again", "alert", a.ID, "error", err)
 				unread[i] = true
@@ -209,12 +225,11 @@ func blind(n int, err error) []evidence.Finding {
 }
 
 // Commit writes an evaluated batch in one transaction and returns what became of each message.
-// An error means that nothing was written; the same batch may be committed again.
+// An error means that nothing was written; the same batch may be committed again. A
+// *RefusedError names the messages that cannot be processed and are not part of it any more.
 func (e *Engine) Commit(ctx context.Context, ev *Evaluated) ([]Outcome, error) {
 	var outcomes []Outcome
-	err := e.db.Update(ctx, func(tx store.Tx) error {
-		outcomes = nil
-		w := &writer{e: e, tx: tx, now: e.cfg.Clock.Now(), dirty: map[string]bool{}}
+	err := e.update(ctx, func(w *writer) error {
 		if err := w.run(ev); err != nil {
 			return err
 		}
@@ -222,6 +237,14 @@ func (e *Engine) Commit(ctx context.Context, ev *Evaluated) ([]Outcome, error) {
 		crash.Point(crash.InTransaction)
 		return nil
 	})
+	var content *ContentError
+	if errors.As(err, &content) {
+		refused, err := e.isolate(ctx, ev, content)
+		if err != nil {
+			return nil, fmt.Errorf("find what a batch of %d alerts fails by: %w", len(ev.items), err)
+		}
+		return nil, &RefusedError{refused}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("commit batch of %d alerts: %w", len(ev.items), err)
 	}
@@ -232,13 +255,26 @@ func (e *Engine) Commit(ctx context.Context, ev *Evaluated) ([]Outcome, error) {
 	return outcomes, nil
 }
 
-// Process evaluates and commits a batch.
+// Process evaluates and commits a batch. Messages that cannot be processed are left out and
+// named by a *RefusedError beside the outcomes of the others.
 func (e *Engine) Process(ctx context.Context, b Batch) ([]Outcome, error) {
 	ev, err := e.Evaluate(ctx, b)
 	if err != nil {
 		return nil, err
 	}
-	return e.Commit(ctx, ev)
+	refused := ev.Refused
+	for {
+		out, err := e.Commit(ctx, ev)
+		var more *RefusedError
+		switch {
+		case errors.As(err, &more):
+			refused = append(refused, more.Refused...)
+		case err == nil && len(refused) > 0:
+			return out, &RefusedError{refused}
+		default:
+			return out, err
+		}
+	}
 }
 
 // writer is one transaction of the batch path.
@@ -266,7 +302,7 @@ func (w *writer) run(ev *Evaluated) error {
 	if err != nil {
 		return err
 	}
-	if err := w.load(ev.items); err != nil {
+	if err := w.load(ev.items, fresh); err != nil {
 		return err
 	}
 	groups := w.group(fresh)
@@ -289,7 +325,7 @@ func (w *writer) run(ev *Evaluated) error {
 	if err := w.send(); err != nil {
 		return err
 	}
-	return w.e.storeOffsets(w.tx, ev.batch.Offsets)
+	return w.e.storeOffsets(w.tx, ev.offsets)
 }
 
 // identify finds which alerts are new, in the database and within the batch.
@@ -342,7 +378,7 @@ func (w *writer) identify(items []*item) (fresh []*item, err error) {
 	return fresh, nil
 }
 
-func (w *writer) load(items []*item) error {
+func (w *writer) load(items, fresh []*item) error {
 	ids := make([]string, 0, len(items))
 	for _, it := range items {
 		id := it.invID
@@ -353,9 +389,14 @@ func (w *writer) load(items []*item) error {
 	}
 	slices.Sort(ids)
 	ids = slices.Compact(ids)
-	rows, err := w.e.loadRows(w.tx, ids)
+	rows, damaged, err := w.e.loadRows(w.tx, ids)
 	if err != nil {
 		return err
+	}
+	for _, it := range fresh {
+		if why := damaged[it.invID]; why != nil {
+			return &ContentError{Investigation: it.invID, Err: why}
+		}
 	}
 	w.rows = rows
 	return nil
@@ -474,7 +515,7 @@ func (w *writer) send() error {
 	for _, tenant := range w.journal.tenants() {
 		events, err := w.e.cfg.Audit.Emit(w.tx, tenant, w.journal.events[tenant])
 		if err != nil {
-			return fmt.Errorf("audit events of %s: %w", tenant, err)
+			return asContent(fmt.Errorf("audit events of %s: %w", tenant, err))
 		}
 		msgs = append(msgs, events...)
 	}

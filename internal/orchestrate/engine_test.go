@@ -43,10 +43,13 @@ func (c *movable) add(d time.Duration) {
 }
 func (c *movable) NewTimer(d time.Duration) *time.Timer { return time.NewTimer(d) }
 
-// recorder keeps the audit events instead of sending them.
-type recorder struct{ types []audit.Type }
+// recorder keeps the audit events of committed transactions instead of sending them.
+type recorder struct {
+	types []audit.Type
+	list  []audit.Event
+}
 
-func (r *recorder) Emit(_ store.Tx, _ string, events []audit.Event) ([]store.Message, error) {
+func (r *recorder) Emit(tx store.Tx, _ string, events []audit.Event) ([]store.Message, error) {
 	for i := range events {
 		if _, err := events[i].AppendWire(nil); err != nil {
 			return nil, err
@@ -54,7 +57,7 @@ func (r *recorder) Emit(_ store.Tx, _ string, events []audit.Event) ([]store.Mes
 		if err := checkMoves(&events[i]); err != nil {
 			return nil, err
 		}
-		r.types = append(r.types, events[i].Type)
+		tx.OnCommit(func() { r.types, r.list = append(r.types, events[i].Type), append(r.list, events[i]) })
 	}
 	return nil, nil
 }
@@ -131,35 +134,52 @@ type bench struct {
 	t     *testing.T
 	clock *movable
 	audit *recorder
+	path  string
+	extra []evidence.Source
 }
 
 func open(t *testing.T, sources ...evidence.Source) *bench {
 	t.Helper()
-	b := &bench{t: t, clock: &movable{now: start}, audit: &recorder{}}
+	b := &bench{t: t, clock: &movable{now: start}, audit: &recorder{}, path: filepath.Join(t.TempDir(), "state.db"), extra: sources}
+	b.start()
+	t.Cleanup(func() {
+		if err := b.db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return b
+}
+
+// restart closes the database and opens it again with a new engine.
+func (b *bench) restart() {
+	b.t.Helper()
+	if err := b.db.Close(); err != nil {
+		b.t.Fatal(err)
+	}
+	b.start()
+}
+
+func (b *bench) start() {
+	t := b.t
+	t.Helper()
 	db, err := sqlite.Open(context.Background(), sqlite.Config{
-		Path: filepath.Join(t.TempDir(), "state.db"), Migrations: schema.FS, MigrationsDir: schema.SQLiteDir, Clock: b.clock, IDs: id.NewSource(nil),
+		Path: b.path, Migrations: schema.FS, MigrationsDir: schema.SQLiteDir, Clock: b.clock, IDs: id.NewSource(nil),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	})
 	planner, err := respond.NewPlanner()
 	if err != nil {
 		t.Fatal(err)
 	}
 	b.Engine, err = New(Config{
 		DB: db, Outbox: store.NewOutbox(b.clock, 0), Audit: b.audit, Taxonomy: known{}, Planner: planner,
-		Sources: append([]evidence.Source{scripted{}}, sources...), Clock: b.clock,
+		Sources: append([]evidence.Source{scripted{}}, b.extra...), Clock: b.clock,
 		Fields: func(string, []byte) (alert.Fields, error) { return alert.Fields{}, nil },
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return b
 }
 
 // message is an alert whose evidence is what its description says.
@@ -405,9 +425,23 @@ func TestApprovalTimers(t *testing.T) {
 					t.Fatalf("not escalated: %+v", inv)
 				}
 			}
+			sweep(tt.expire/2-time.Second, 0)
+			if b.restart(); !b.get(id).RemindedAt.IsZero() {
+				t.Fatal("reminded before half the time was over")
+			}
+			sweep(tt.expire/2, 1)
+			if inv := b.get(id); !inv.RemindedAt.Equal(b.clock.Now()) || inv.WaitReason != investigate.WaitApproval || len(inv.Actions) == 0 {
+				t.Fatalf("no reminder at half the time: %+v", inv)
+			}
+			if n := len(b.reminders()); n != 1 {
+				t.Errorf("%d reminders are recorded", n)
+			}
 			sweep(tt.expire-time.Second, 0)
 			sweep(tt.expire, 1)
 			inv := b.get(id)
+			if len(b.reminders()) != 1 || b.events(audit.ApprovalTimedOut) != 1 {
+				t.Errorf("events %v", b.audit.types)
+			}
 			if inv.State != investigate.AwaitingHuman || inv.WaitReason != investigate.WaitVerdict || !inv.Overdue || len(inv.Actions) != 0 || len(inv.Tasks) != 0 {
 				t.Errorf("after expiry: %+v", inv)
 			}

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/aluskort/aluskort/internal/audit"
-	"github.com/aluskort/aluskort/internal/engine/store"
 	"github.com/aluskort/aluskort/internal/evidence"
 	"github.com/aluskort/aluskort/internal/investigate"
 	"github.com/aluskort/aluskort/internal/reason/prior"
@@ -23,8 +22,6 @@ var (
 	// ErrInvalid says that a decision lacks something: an actor, a reason.
 	ErrInvalid = errors.New("orchestrate: invalid decision")
 )
-
-var zeroTime time.Time
 
 // HumanDecision is what a person says about an investigation. Actor and Reason are required.
 type HumanDecision struct {
@@ -127,9 +124,10 @@ func (e *Engine) Conclude(ctx context.Context, tenant, id string, c evidence.Cla
 }
 
 func (w *writer) move(inv *investigate.Investigation, to investigate.State, why string) {
-	from := inv.State
-	inv.State, inv.WaitReason, inv.WaitWhy, inv.WakeAt = to, investigate.WaitNone, nil, zeroTime
-	w.journal.moved(w.now, inv, []investigate.State{from, to}, []string{why})
+	inv.WaitReason, inv.WaitWhy = investigate.WaitNone, nil
+	if w.advance(inv, []string{why}, to) {
+		inv.StopClock()
+	}
 }
 
 // human runs a person's decision in one transaction with its audit events.
@@ -138,15 +136,15 @@ func (e *Engine) human(ctx context.Context, tenant, id string, d HumanDecision, 
 		return nil, err
 	}
 	var inv *investigate.Investigation
-	err := e.db.Update(ctx, func(tx store.Tx) error {
-		r, err := e.loadOne(tx, tenant, id)
+	err := e.update(ctx, func(w *writer) error {
+		r, err := e.loadOne(w.tx, tenant, id)
 		if err != nil {
 			return err
 		}
 		if d.Version != 0 && d.Version != r.inv.Version {
 			return fmt.Errorf("%w: %s has version %d, it was looked at in version %d; look at it again", ErrConflict, id, r.inv.Version, d.Version)
 		}
-		w := &writer{e: e, tx: tx, now: e.cfg.Clock.Now(), dirty: map[string]bool{}, rows: map[string]*row{id: r}}
+		w.rows[id] = r
 		w.touch(id)
 		if err := decide(w, r.inv); err != nil {
 			return err

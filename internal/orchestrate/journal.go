@@ -220,21 +220,37 @@ func (j *journal) approvalRequested(now time.Time, inv *investigate.Investigatio
 			}
 			o.Close()
 		})
-		ev.Outcome = j.fragment(func(o *audit.Object) { o.Int("deadline", inv.WakeAt.UnixMicro()) })
+		ev.Outcome = j.fragment(func(o *audit.Object) { o.Int("deadline", inv.DueAt.UnixMicro()) })
 	})
 }
 
-// timer records what a deadline did.
-func (j *journal) timer(now time.Time, inv *investigate.Investigation, t audit.Type) {
+// failed records that the product failed an investigation that was to go along path.
+func (j *journal) failed(now time.Time, inv *investigate.Investigation, path []investigate.State, why error) {
+	j.add(now, inv, audit.InvestigationFailed, func(ev *audit.Event) {
+		ev.Severity = audit.SeverityCritical
+		ev.Outcome = j.fragment(func(o *audit.Object) {
+			o.Str("error_details", text(why.Error()))
+			o.Strs("path", texts(path))
+			o.Str("state_after", string(investigate.Failed))
+			o.Str("state_before", name(string(path[0])))
+		})
+	})
+}
+
+// timer records what a deadline did about a plan, and whom it asked.
+func (j *journal) timer(now time.Time, inv *investigate.Investigation, t audit.Type, plan, asked string) {
 	j.add(now, inv, t, func(ev *audit.Event) {
 		ev.Severity, ev.ActorType, ev.ActorID = audit.SeverityWarning, audit.ActorScheduler, "sweeper"
-		ev.Decision = j.fragment(func(o *audit.Object) { o.Str("plan_hash", planHash(inv)) })
+		ev.Decision = j.fragment(func(o *audit.Object) { o.Str("plan_hash", plan) })
 		ev.Outcome = j.fragment(func(o *audit.Object) {
 			deadline := int64(0)
-			if !inv.WakeAt.IsZero() {
-				deadline = inv.WakeAt.UnixMicro()
+			if !inv.DueAt.IsZero() {
+				deadline = inv.DueAt.UnixMicro()
 			}
 			o.Int("deadline", deadline)
+			if asked != "" {
+				o.Str("requested_from", asked)
+			}
 		})
 	})
 }
@@ -260,7 +276,7 @@ const TopicEnriched = "incidents.enriched"
 // enriched returns the messages that tell console and exposures what changed.
 func (w *writer) enriched() ([]store.Message, error) {
 	if w.journal.err != nil {
-		return nil, fmt.Errorf("build audit events: %w", w.journal.err)
+		return nil, &ContentError{Err: fmt.Errorf("build audit events: %w", w.journal.err)}
 	}
 	lines := map[string][]byte{}
 	var out []store.Message
@@ -276,7 +292,7 @@ func (w *writer) enriched() ([]store.Message, error) {
 			Alerts: inv.Alerts, Revision: inv.Verdict.Revision,
 		})
 		if err != nil {
-			return nil, fmt.Errorf("encode result of %s: %w", id, err)
+			return nil, &ContentError{id, fmt.Errorf("encode result: %w", err)}
 		}
 		lines[inv.TenantID] = append(append(lines[inv.TenantID], line...), '\n')
 		if len(lines[inv.TenantID]) > store.MaxPayload/2 {

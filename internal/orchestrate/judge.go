@@ -35,7 +35,13 @@ func (w *writer) decideAll(groups map[string][]*item) error {
 			continue // only redelivered
 		}
 		before[id] = r.inv.OwnBits
-		foldings = append(foldings, w.fold(r, groups[id]))
+		err := w.e.guard(id, func() error {
+			foldings = append(foldings, w.fold(r, groups[id]))
+			return nil
+		})
+		if err != nil {
+			return err
+		}
 		rows = append(rows, r)
 		l.add(r)
 	}
@@ -51,8 +57,14 @@ func (w *writer) decideAll(groups map[string][]*item) error {
 	}
 	for _, f := range foldings {
 		inv := f.r.inv
-		withDerived(inv, append(inv.LinkEvidence(l.neighbours(inv)), c.evidence(f.r)...))
-		w.judge(f)
+		err := w.e.guard(inv.ID, func() error {
+			withDerived(inv, append(inv.LinkEvidence(l.neighbours(inv)), c.evidence(f.r)...))
+			w.judge(f)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
 	}
 	if err := l.write(rows); err != nil {
 		return err
@@ -105,7 +117,7 @@ func (w *writer) judge(f *folding) {
 			w.journal.folded(w.now, inv, n)
 		}
 	case f.opened:
-		w.decide(f.r, f.items, []investigate.State{investigate.Received, investigate.Parsing, investigate.Enriching, investigate.Reasoning})
+		w.decide(f.r, f.items)
 		if n := len(f.items) - 1; n > 0 {
 			w.journal.folded(w.now, inv, n)
 		}
@@ -139,7 +151,7 @@ func (w *writer) reopen(r *row, items []*item) {
 	inv := r.inv
 	inv.Reopened++
 	w.journal.reopened(w.now, inv)
-	w.decide(r, items, []investigate.State{inv.State, investigate.Parsing, investigate.Enriching, investigate.Reasoning})
+	w.decide(r, items)
 }
 
 // relinked decides again after neighbours changed and reports whether the verdict did. Links
@@ -174,8 +186,8 @@ func lentIDs(inv *investigate.Investigation) []string {
 	return out
 }
 
-// decide takes an investigation along the path from its start to where a gate stops it.
-func (w *writer) decide(r *row, items []*item, path []investigate.State) {
+// decide takes an investigation from where it begins, or begins anew, to where a gate stops it.
+func (w *writer) decide(r *row, items []*item) {
 	inv := r.inv
 	reopened := inv.Reopened > 0
 	inv.Degradation = w.e.level()
@@ -183,48 +195,65 @@ func (w *writer) decide(r *row, items []*item, path []investigate.State) {
 	if reopened {
 		v.Revision = inv.Verdict.Revision + 1
 	}
-	inv.Verdict, inv.Actions = v, actions
-	next, why := w.settle(inv)
-	path = append(path, next)
+	inv.Verdict, inv.Actions, inv.PlanVoid = v, actions, false
 	if len(items) > 0 {
 		w.journal.enriched(w.now, inv, items)
 	}
 	w.journal.classified(w.now, inv)
-	w.journal.moved(w.now, inv, path, why)
-	if inv.WaitReason == investigate.WaitApproval {
-		w.journal.approvalRequested(w.now, inv)
-	}
+	w.settle(inv, investigate.Parsing, investigate.Enriching, investigate.Reasoning)
 	w.consult(r)
 }
 
-// settle sets state, reason to wait and timer from the gates.
-func (w *writer) settle(inv *investigate.Investigation) (investigate.State, []string) {
+// advance takes an investigation along states, the last of which it is in then, and records the
+// path. One that the state machine does not have fails the investigation.
+func (w *writer) advance(inv *investigate.Investigation, why []string, to ...investigate.State) bool {
+	path := append([]investigate.State{inv.State}, to...)
+	if err := investigate.CheckPath(path); err != nil {
+		w.fail(inv, path, err)
+		return false
+	}
+	inv.State = path[len(path)-1]
+	w.journal.moved(w.now, inv, path, why)
+	return true
+}
+
+// fail ends an investigation because the product failed: nothing that it planned is left. A fold
+// that brings more takes it up again.
+func (w *writer) fail(inv *investigate.Investigation, path []investigate.State, why error) {
+	w.e.cfg.Log.Error("investigation failed", "investigation", inv.ID, "error", why)
+	w.journal.failed(w.now, inv, path, why)
+	inv.State, inv.WaitReason, inv.WaitWhy, inv.Actions = investigate.Failed, investigate.WaitNone, nil, nil
+	withoutPolicyTasks(inv)
+	inv.StopClock()
+}
+
+// settle takes an investigation by way of passing to where the gates send it, with reason to
+// wait, clock and tasks.
+func (w *writer) settle(inv *investigate.Investigation, passing ...investigate.State) {
 	next, wait, why := investigate.Gate(&inv.Verdict, investigate.Conditions{
 		MaxTier: respond.MaxTier(inv.Actions), Degradation: inv.Degradation,
 	})
 	if p := inv.Proposal(); p != "" && wait == investigate.WaitVerdict {
 		why = append(why, p)
 	}
-	inv.State, inv.WaitReason, inv.WaitWhy = next, wait, why
-	switch {
-	case wait == investigate.WaitApproval && !inv.Escalated:
-		d := investigate.ApprovalDeadlines(inv.Verdict.Severity)
-		wake := w.now.Add(d.Expire)
-		if d.Escalate > 0 {
-			wake = w.now.Add(d.Escalate)
+	inv.WaitReason, inv.WaitWhy = wait, why
+	if next != inv.State || len(passing) > 0 {
+		if !w.advance(inv, why, append(passing, next)...) {
+			return
 		}
-		// A verdict that grew worse while it waits shortens the wait, never lengthens it.
-		if inv.WakeAt.IsZero() || wake.Before(inv.WakeAt) {
-			inv.WakeAt = wake
-		}
-	case wait != investigate.WaitApproval:
-		inv.WakeAt, inv.Escalated = zeroTime, false
 	}
-	inv.Tasks = slices.DeleteFunc(inv.Tasks, func(t investigate.Task) bool { return t.ApprovedBy == byPolicy })
+	inv.StartClock(w.now)
+	withoutPolicyTasks(inv)
 	if next == investigate.Responding {
 		assign(inv, byPolicy, w.now)
 	}
-	return next, why
+	if wait == investigate.WaitApproval {
+		w.journal.approvalRequested(w.now, inv)
+	}
+}
+
+func withoutPolicyTasks(inv *investigate.Investigation) {
+	inv.Tasks = slices.DeleteFunc(inv.Tasks, func(t investigate.Task) bool { return t.ApprovedBy == byPolicy })
 }
 
 // revise decides again after a fold or a link; it writes a revision only when the verdict or
@@ -237,39 +266,18 @@ func (w *writer) revise(r *row) {
 	v, actions := w.e.verdict(inv)
 	v.Revision = before.Revision
 	// A plan that expired stays void until the verdict changes.
-	void := inv.Overdue && len(inv.Actions) == 0
-	if same(&before, &v) && (void || slices.Equal(inv.Actions, actions)) {
+	if same(&before, &v) && (inv.PlanVoid || slices.Equal(inv.Actions, actions)) {
 		inv.Verdict.Unknowns, inv.Verdict.Counterfactual = v.Unknowns, v.Counterfactual
-		if level != inv.Degradation || inv.Proposal() != "" {
-			w.resettle(inv)
+		// At another level of ability, or with a proposal, the gates may say something else.
+		if level != inv.Degradation || inv.Proposal() != "" && !slices.Contains(inv.WaitWhy, inv.Proposal()) {
+			w.settle(inv)
 		}
 		return
 	}
 	v.Revision++
-	inv.Verdict, inv.Actions = v, actions
-	from := inv.State
-	next, why := w.settle(inv)
+	inv.Verdict, inv.Actions, inv.PlanVoid = v, actions, false
 	w.journal.revised(w.now, inv, &before)
-	if from != next {
-		w.journal.moved(w.now, inv, []investigate.State{from, next}, why)
-	}
-	if inv.WaitReason == investigate.WaitApproval {
-		w.journal.approvalRequested(w.now, inv)
-	}
-}
-
-// resettle asks the gates again about a verdict that stays: at another level of ability, or with
-// a proposal for the person who decides.
-func (w *writer) resettle(inv *investigate.Investigation) {
-	from, had := inv.State, inv.WaitReason
-	next, why := w.settle(inv)
-	if from == next && had == inv.WaitReason {
-		return
-	}
-	w.journal.moved(w.now, inv, []investigate.State{from, next}, why)
-	if inv.WaitReason == investigate.WaitApproval {
-		w.journal.approvalRequested(w.now, inv)
-	}
+	w.settle(inv)
 }
 
 // verdict is what the evidence says now; it reorders the evidence and sets what each counts.

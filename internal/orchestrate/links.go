@@ -1,6 +1,7 @@
 package orchestrate
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -180,7 +181,7 @@ func (l *linker) readTitles() error {
 		}
 	}
 	slices.Sort(ids)
-	rows, err := l.w.e.loadRows(l.w.tx, slices.Compact(ids))
+	rows, _, err := l.w.e.loadRows(l.w.tx, slices.Compact(ids)) // one that cannot be read has no name
 	if err != nil {
 		return err
 	}
@@ -195,7 +196,7 @@ func (l *linker) title(id string) string {
 	if r := l.w.rows[id]; r != nil {
 		return r.inv.Title
 	}
-	return l.titles[id]
+	return cmp.Or(l.titles[id], id)
 }
 
 // neighbours lists who shares keys with an investigation. Those of this transaction are taken
@@ -282,15 +283,8 @@ func (s *shared) lends(m local, old float64, f *found) bool {
 var markDirtyQuery = inList(markDirty, 2)
 
 func (w *writer) markDirty(seqs []int64) error {
-	args := make([]any, 1+inSize)
-	args[0] = w.now.UnixMicro()
-	for part := range slices.Chunk(seqs, inSize) {
-		for i := range inSize {
-			args[1+i] = part[min(i, len(part)-1)]
-		}
-		if _, err := w.tx.Exec(markDirtyQuery, args...); err != nil {
-			return fmt.Errorf("mark linked investigations: %w", err)
-		}
+	if err := w.eachSeq(markDirtyQuery, []any{w.now.UnixMicro()}, seqs); err != nil {
+		return fmt.Errorf("mark linked investigations: %w", err)
 	}
 	return nil
 }
@@ -322,28 +316,14 @@ const reviseAtOnce = 100
 // looked at and how many verdicts it changed. It recomputes from stored evidence, so it may be
 // repeated; 0 looked at means that nothing is left.
 func (e *Engine) Revise(ctx context.Context) (looked, changed int, err error) {
-	err = e.db.Update(ctx, func(tx store.Tx) error {
-		looked, changed = 0, 0
-		w := &writer{e: e, tx: tx, now: e.cfg.Clock.Now(), dirty: map[string]bool{}}
-		var ids []string
-		err := query1(tx, selectDirty, []any{reviseAtOnce}, func(rows store.Rows) error {
-			var id string
-			err := rows.Scan(&id)
-			ids = append(ids, id)
-			return err
-		})
-		if err != nil || len(ids) == 0 {
-			return err
-		}
-		looked = len(ids)
-		if w.rows, err = e.loadRows(tx, ids); err != nil {
-			return err
-		}
-		changed, err = w.reviseLinked(ids)
+	looked, err = e.each(ctx, pickIDs(selectDirty, reviseAtOnce), func(w *writer, ids []string) error {
+		ids = slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return w.rows[id] == nil })
+		n, err := w.reviseLinked(ids)
+		w.tx.OnCommit(func() { changed += n })
 		return err
 	})
 	if err != nil {
-		return 0, 0, fmt.Errorf("revise linked investigations: %w", err)
+		return 0, changed, fmt.Errorf("revise linked investigations: %w", err)
 	}
 	return looked, changed, nil
 }
@@ -364,31 +344,36 @@ func (w *writer) reviseLinked(ids []string) (changed int, err error) {
 	}
 	for _, id := range ids {
 		r := w.rows[id]
-		lent := append(r.inv.LinkEvidence(l.neighbours(r.inv)), c.evidence(r)...)
-		if w.relinked(r, lent) {
-			changed++
-			w.refreshed = true
+		err := w.e.guard(id, func() error {
+			lent := append(r.inv.LinkEvidence(l.neighbours(r.inv)), c.evidence(r)...)
+			if w.relinked(r, lent) {
+				changed++
+				w.refreshed = true
+			}
+			return nil
+		})
+		if err != nil {
+			return 0, err
 		}
 		if w.refreshed {
 			w.touch(id)
 		}
 	}
-	args := make([]any, inSize)
+	return changed, w.eachSeq(clearDirtyQuery, nil, seqs)
+}
+
+// eachSeq runs a statement that ends in an IN list over investigations, inSize at once.
+func (w *writer) eachSeq(query string, first []any, seqs []int64) error {
 	for part := range slices.Chunk(seqs, inSize) {
+		args := slices.Clone(first)
 		for i := range inSize {
-			args[i] = part[min(i, len(part)-1)]
+			args = append(args, part[min(i, len(part)-1)])
 		}
-		if _, err := w.tx.Exec(clearDirtyQuery, args...); err != nil {
-			return 0, err
+		if _, err := w.tx.Exec(query, args...); err != nil {
+			return err
 		}
 	}
-	if len(w.touched) == 0 {
-		return 0, nil
-	}
-	if err := w.save(); err != nil {
-		return 0, err
-	}
-	return changed, w.send()
+	return nil
 }
 
 func (w *writer) rowsOf(ids []string) []*row {

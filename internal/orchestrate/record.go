@@ -104,11 +104,11 @@ const (
 	reserveSQL = `UPDATE counter SET value = value + $1 WHERE name = $2 RETURNING value`
 	insertDoc  = `INSERT INTO doc (id, codec, bytes)`
 	insertRow  = `INSERT INTO investigation (id, tenant, state, wait_reason, classification, severity, probability,
-	alerts, redelivered, version, first_alert, last_alert, doc, created_at, updated_at, own_bits, wake_at)`
+	alerts, redelivered, version, first_alert, last_alert, doc, created_at, updated_at, own_bits, wake_at, overdue)`
 	upsertRow = `ON CONFLICT (id) DO UPDATE SET state = excluded.state, wait_reason = excluded.wait_reason,
 	classification = excluded.classification, severity = excluded.severity, probability = excluded.probability,
 	alerts = excluded.alerts, redelivered = excluded.redelivered, version = excluded.version, last_alert = excluded.last_alert,
-	doc = excluded.doc, updated_at = excluded.updated_at, own_bits = excluded.own_bits, wake_at = excluded.wake_at`
+	doc = excluded.doc, updated_at = excluded.updated_at, own_bits = excluded.own_bits, wake_at = excluded.wake_at, overdue = excluded.overdue, set_aside = NULL`
 )
 
 // reserve returns the first of n fresh numbers.
@@ -148,7 +148,7 @@ func (e *Engine) writeRows(tx store.Tx, rows []*row) error {
 	err := parallel.For(len(rows), func(i int) error {
 		b, err := json.Marshal(rows[i].inv)
 		if err != nil {
-			return fmt.Errorf("encode investigation %s: %w", rows[i].inv.ID, err)
+			return &ContentError{rows[i].inv.ID, fmt.Errorf("encode: %w", err)}
 		}
 		docs[i] = e.codec.pack(b)
 		return nil
@@ -160,7 +160,7 @@ func (e *Engine) writeRows(tx store.Tx, rows []*row) error {
 	if err != nil {
 		return err
 	}
-	return store.BulkInsert(tx, insertRow, 17, len(rows), func(i, c int) any {
+	return store.BulkInsert(tx, insertRow, 18, len(rows), func(i, c int) any {
 		r := rows[i]
 		switch c {
 		case 0:
@@ -195,11 +195,13 @@ func (e *Engine) writeRows(tx store.Tx, rows []*row) error {
 			return r.inv.UpdatedAt.UnixMicro()
 		case 15:
 			return bitsOf(r.inv.OwnBits)
-		default:
+		case 16:
 			if r.inv.WakeAt.IsZero() {
 				return nil
 			}
 			return r.inv.WakeAt.UnixMicro()
+		default:
+			return r.inv.Overdue
 		}
 	}, upsertRow)
 }
@@ -253,35 +255,48 @@ func query1(tx store.Tx, query string, args []any, scan func(store.Rows) error) 
 }
 
 var (
-	selectRows  = inList(`SELECT i.id, i.first_alert, i.last_alert, d.codec, d.bytes FROM investigation i JOIN doc d ON d.id = i.doc WHERE i.id IN (`, 1)
+	selectRows  = inList(`SELECT i.id, i.first_alert, i.last_alert, i.set_aside IS NOT NULL, COALESCE(d.codec, -1), d.bytes FROM investigation i LEFT JOIN doc d ON d.id = i.doc WHERE i.id IN (`, 1)
 	selectKnown = inList(`SELECT k.key, k.alert, a.investigation FROM alert_identity k JOIN alert a ON a.seq = k.alert WHERE k.key IN (`, 1)
 )
 
-// loadRows reads the investigations that exist among the ids.
-func (e *Engine) loadRows(tx store.Tx, ids []string) (map[string]*row, error) {
-	out := make(map[string]*row, len(ids))
-	err := eachIn(tx, selectRows, ids, func(s string) any { return s }, func(rows store.Rows) error {
+// loadRows reads the investigations that exist among the ids; damaged says why some of them
+// cannot be read.
+func (e *Engine) loadRows(tx store.Tx, ids []string) (out map[string]*row, damaged map[string]error, err error) {
+	out = make(map[string]*row, len(ids))
+	err = eachIn(tx, selectRows, ids, func(s string) any { return s }, func(rows store.Rows) error {
 		var (
-			r    row
-			id   string
-			kind int
-			b    []byte
+			r     row
+			id    string
+			aside bool
+			kind  int
+			b     []byte
 		)
-		if err := rows.Scan(&id, &r.first, &r.last, &kind, &b); err != nil {
+		if err := rows.Scan(&id, &r.first, &r.last, &aside, &kind, &b); err != nil {
 			return err
 		}
 		inv, err := e.decode(kind, b)
+		if err == nil && inv.ID != id {
+			err = fmt.Errorf("%w: it is that of %q", ErrDamaged, inv.ID)
+		}
 		if err != nil {
-			return fmt.Errorf("investigation %s: %w", id, err)
+			if damaged == nil {
+				damaged = map[string]error{}
+			}
+			damaged[id] = err
+			return nil
+		}
+		if aside {
+			inv.State, inv.WaitReason, inv.WaitWhy = investigate.Failed, investigate.WaitNone, nil
+			inv.StopClock()
 		}
 		r.inv, r.title = inv, inv.Title
 		out[id] = &r
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("load investigations: %w", err)
+		return nil, nil, fmt.Errorf("load investigations: %w", err)
 	}
-	return out, nil
+	return out, damaged, nil
 }
 
 func (e *Engine) decode(kind int, b []byte) (*investigate.Investigation, error) {
@@ -332,9 +347,15 @@ func (e *Engine) Get(ctx context.Context, tenant, id string) (inv *investigate.I
 }
 
 func (e *Engine) loadOne(tx store.Tx, tenant, id string) (*row, error) {
-	rows, err := e.loadRows(tx, []string{id})
+	rows, damaged, err := e.loadRows(tx, []string{id})
 	if err != nil {
 		return nil, err
+	}
+	if why := damaged[id]; why != nil {
+		var owner string
+		if err := tx.QueryRow(`SELECT tenant FROM investigation WHERE id = $1`, id).Scan(&owner); err != nil || owner == tenant {
+			return nil, errors.Join(fmt.Errorf("investigation %s: %w", id, why), err)
+		}
 	}
 	r := rows[id]
 	if r == nil || r.inv.TenantID != tenant {

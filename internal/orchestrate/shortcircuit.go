@@ -85,13 +85,13 @@ func (w *writer) closeBy(inv *investigate.Investigation, items []*item, d *fp.De
 	v, _ := w.e.verdict(inv)
 	v.Classification, v.Reason, v.Confidence, v.By = evidence.FalsePositive, "logic", d.Confidence, byPattern+d.Pattern
 	inv.Verdict, inv.Actions = v, nil
-	inv.State, inv.WaitReason, inv.WaitWhy, inv.WakeAt = investigate.Closed, investigate.WaitNone, nil, zeroTime
+	inv.WaitReason, inv.WaitWhy = investigate.WaitNone, nil
 	w.closures = append(w.closures, fp.Closure{Pattern: d.Pattern, Investigation: inv.ID, At: w.now})
 	w.journal.enriched(w.now, inv, items)
 	w.journal.pattern(w.now, inv, audit.AlertShortCircuited, d)
 	w.journal.classified(w.now, inv)
 	w.journal.pattern(w.now, inv, audit.AlertAutoClosed, d)
-	w.journal.moved(w.now, inv, []investigate.State{investigate.Received, investigate.Parsing, investigate.Closed}, []string{d.Why})
+	w.advance(inv, []string{d.Why}, investigate.Parsing, investigate.Closed)
 }
 
 func (j *journal) pattern(now time.Time, inv *investigate.Investigation, t audit.Type, d *fp.Decision) {
@@ -163,18 +163,18 @@ func (e *Engine) Rollback(ctx context.Context) (int, error) {
 	if err != nil || len(pending) == 0 {
 		return 0, err
 	}
-	err = e.db.Update(ctx, func(tx store.Tx) error {
-		w := &writer{e: e, tx: tx, now: e.cfg.Clock.Now(), dirty: map[string]bool{}}
+	_, err = e.each(ctx, func(store.Tx) ([]string, error) {
 		ids := make([]string, len(pending))
 		for i, p := range pending {
 			ids[i] = p.Investigation
 		}
-		var err error
-		if w.rows, err = e.loadRows(tx, ids); err != nil {
-			return err
-		}
+		return ids, nil
+	}, func(w *writer, ids []string) error {
 		for _, p := range pending {
-			if err := sc.Store.MarkReopened(tx, p.Pattern, p.Investigation, w.now); err != nil {
+			if !slices.Contains(ids, p.Investigation) {
+				continue
+			}
+			if err := sc.Store.MarkReopened(w.tx, p.Pattern, p.Investigation, w.now); err != nil {
 				return err
 			}
 			if r := w.rows[p.Investigation]; r != nil && r.inv.State == investigate.Closed && r.inv.Verdict.By == byPattern+p.Pattern {
@@ -182,13 +182,7 @@ func (e *Engine) Rollback(ctx context.Context) (int, error) {
 				w.reopen(r, nil)
 			}
 		}
-		if len(w.touched) == 0 {
-			return nil
-		}
-		if err := w.save(); err != nil {
-			return err
-		}
-		return w.send()
+		return nil
 	})
 	if err != nil {
 		return 0, fmt.Errorf("re-open what revoked patterns closed: %w", err)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/aluskort/aluskort/internal/audit"
-	"github.com/aluskort/aluskort/internal/engine/store"
 	"github.com/aluskort/aluskort/internal/investigate"
 )
 
@@ -14,34 +13,20 @@ const selectWaking = `SELECT id FROM investigation WHERE wake_at IS NOT NULL AND
 // sweepAtOnce is how many timers one transaction takes.
 const sweepAtOnce = 100
 
-// Sweep carries out timers that are due: an unanswered approval of high or critical severity
-// goes to the next person once, with a new deadline; one that stays unanswered expires. Then
-// its plan is void and the investigation waits for a person's verdict, marked overdue. Nothing
-// is executed and nothing is closed. It returns how many timers were due; 0 means none is left.
+// Sweep carries out timers that are due. An unanswered approval of high or critical severity
+// goes to the next person once, with a new deadline; at half its time a second reviewer is told;
+// one that stays unanswered expires: its plan is void and the investigation waits for a person's
+// verdict, marked overdue. A verdict that waits for too long is marked overdue. Nothing is
+// executed, closed or failed. It returns how many timers were due; 0 means none is left.
 func (e *Engine) Sweep(ctx context.Context) (due int, err error) {
-	err = e.db.Update(ctx, func(tx store.Tx) error {
-		w := &writer{e: e, tx: tx, now: e.cfg.Clock.Now(), dirty: map[string]bool{}}
-		var ids []string
-		err := query1(tx, selectWaking, []any{w.now.UnixMicro(), sweepAtOnce}, func(rows store.Rows) error {
-			var id string
-			err := rows.Scan(&id)
-			ids = append(ids, id)
-			return err
-		})
-		if due = len(ids); err != nil || due == 0 {
-			return err
-		}
-		if w.rows, err = e.loadRows(tx, ids); err != nil {
-			return err
-		}
+	due, err = e.each(ctx, pickIDs(selectWaking, e.cfg.Clock.Now().UnixMicro(), sweepAtOnce), func(w *writer, ids []string) error {
 		for _, id := range ids {
-			w.touch(id)
-			w.wake(w.rows[id].inv)
+			if r := w.rows[id]; r != nil {
+				w.touch(id)
+				w.ring(r.inv)
+			}
 		}
-		if err := w.save(); err != nil {
-			return err
-		}
-		return w.send()
+		return nil
 	})
 	if err != nil {
 		return 0, fmt.Errorf("carry out timers: %w", err)
@@ -49,20 +34,20 @@ func (e *Engine) Sweep(ctx context.Context) (due int, err error) {
 	return due, nil
 }
 
-func (w *writer) wake(inv *investigate.Investigation) {
-	if inv.State != investigate.AwaitingHuman || inv.WaitReason != investigate.WaitApproval {
-		inv.WakeAt = zeroTime
-		return
+func (w *writer) ring(inv *investigate.Investigation) {
+	plan := planHash(inv)
+	switch inv.Ring(w.now) {
+	case investigate.Escalate:
+		w.journal.timer(w.now, inv, audit.ApprovalEscalated, plan, "")
+	case investigate.Remind:
+		w.journal.timer(w.now, inv, audit.ApprovalRequested, plan, secondReviewer)
+	case investigate.Expire:
+		w.journal.timer(w.now, inv, audit.ApprovalTimedOut, plan, "")
+		w.advance(inv, inv.WaitWhy, investigate.AwaitingHuman)
+	case investigate.MarkOverdue:
+		w.journal.timer(w.now, inv, audit.AlertEscalated, plan, "")
 	}
-	d := investigate.ApprovalDeadlines(inv.Verdict.Severity)
-	if d.Escalate > 0 && !inv.Escalated {
-		inv.Escalated = true
-		inv.WakeAt = w.now.Add(d.Expire - d.Escalate)
-		w.journal.timer(w.now, inv, audit.ApprovalEscalated)
-		return
-	}
-	w.journal.timer(w.now, inv, audit.ApprovalTimedOut)
-	inv.Actions, inv.Overdue, inv.WakeAt = nil, true, zeroTime
-	inv.WaitReason, inv.WaitWhy = investigate.WaitVerdict, []string{"the approval expired unanswered: its plan is void"}
-	w.journal.moved(w.now, inv, []investigate.State{investigate.AwaitingHuman, investigate.AwaitingHuman}, inv.WaitWhy)
 }
+
+// secondReviewer is whom a reminder asks.
+const secondReviewer = "secondary_reviewer"

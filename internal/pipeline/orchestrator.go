@@ -96,6 +96,8 @@ func (o *Orchestrator) drain(ctx context.Context, step func(context.Context) (in
 type evaluated struct {
 	batch bus.Batch
 	work  *orchestrate.Evaluated
+	// origin is the record that a message of the batch came in.
+	origin map[*alert.Message]*bus.Record
 }
 
 // Run works until ctx ends. While one batch is being committed, the next is evaluated.
@@ -133,12 +135,12 @@ func (o *Orchestrator) Run(ctx context.Context) error {
 			if err != nil {
 				return ended(ctx, err)
 			}
-			work, err := o.evaluate(ctx, batch)
+			ev, err := o.evaluate(ctx, batch)
 			if err != nil {
 				return ended(ctx, err)
 			}
 			select {
-			case ready <- evaluated{batch, work}:
+			case ready <- ev:
 			case <-ctx.Done():
 				return nil
 			}
@@ -147,11 +149,7 @@ func (o *Orchestrator) Run(ctx context.Context) error {
 	g.Go(func() error { return ended(ctx, o.revise(ctx)) })
 	g.Go(func() error {
 		for ev := range ready {
-			err := o.retry(ctx, "state database", nil, func() error {
-				_, err := o.Engine.Commit(ctx, ev.work)
-				return err
-			})
-			if err != nil {
+			if err := o.commit(ctx, ev); err != nil {
 				return ended(ctx, err)
 			}
 			o.wake()
@@ -164,30 +162,71 @@ func (o *Orchestrator) Run(ctx context.Context) error {
 	return errors.Join(g.Wait(), consumer.Close())
 }
 
-func (o *Orchestrator) evaluate(ctx context.Context, batch bus.Batch) (*orchestrate.Evaluated, error) {
-	b := orchestrate.Batch{}
+func (o *Orchestrator) evaluate(ctx context.Context, batch bus.Batch) (ev evaluated, err error) {
+	ev = evaluated{batch: batch, origin: make(map[*alert.Message]*bus.Record, len(batch.Records))}
+	var b orchestrate.Batch
 	var letters []bus.DeadLetter
 	for i := range batch.Records {
-		m, err := o.decode(ctx, &batch.Records[i])
+		rec := &batch.Records[i]
+		m, err := o.decode(ctx, rec)
 		if ctx.Err() != nil {
-			return nil, ctx.Err()
+			return ev, ctx.Err()
 		}
 		if err != nil {
-			letters = append(letters, bus.DeadLetter{Original: batch.Records[i], Stage: "orchestrator", Reason: reasonOf(err), Err: err.Error()})
+			letters = append(letters, letterOf(rec, err))
 			continue
 		}
+		ev.origin[m] = rec
 		b.Messages = append(b.Messages, m)
-	}
-	if err := o.deadLetters(ctx, letters); err != nil {
-		return nil, err
-	}
-	if o.OnDead != nil && len(letters) > 0 {
-		o.OnDead(len(letters))
 	}
 	for tp, next := range batch.Next {
 		b.Offsets = append(b.Offsets, offsetOf(tp, next))
 	}
-	return o.Engine.Evaluate(ctx, b)
+	if ev.work, err = o.Engine.Evaluate(ctx, b); err != nil {
+		return ev, err
+	}
+	return ev, o.bury(ctx, append(letters, ev.letters(ev.work.Refused)...))
+}
+
+// commit writes the verdicts of a batch. What cannot be processed because of its content goes to
+// the dead letters before the others are written with the offset of all.
+func (o *Orchestrator) commit(ctx context.Context, ev evaluated) error {
+	for {
+		var refused *orchestrate.RefusedError
+		err := o.retry(ctx, "state database", func(err error) bool { return errors.As(err, &refused) }, func() error {
+			_, err := o.Engine.Commit(ctx, ev.work)
+			return err
+		})
+		if refused == nil {
+			return err
+		}
+		if err := o.bury(ctx, ev.letters(refused.Refused)); err != nil {
+			return err
+		}
+	}
+}
+
+func (ev *evaluated) letters(refused []orchestrate.Refusal) []bus.DeadLetter {
+	out := make([]bus.DeadLetter, len(refused))
+	for i, r := range refused {
+		out[i] = letterOf(ev.origin[r.Message], r.Err)
+	}
+	return out
+}
+
+func letterOf(rec *bus.Record, err error) bus.DeadLetter {
+	return bus.DeadLetter{Original: *rec, Stage: "orchestrator", Reason: reasonOf(err), Err: err.Error()}
+}
+
+// bury puts letters to the dead and counts them.
+func (o *Orchestrator) bury(ctx context.Context, letters []bus.DeadLetter) error {
+	if err := o.deadLetters(ctx, letters); err != nil {
+		return err
+	}
+	if o.OnDead != nil && len(letters) > 0 {
+		o.OnDead(len(letters))
+	}
+	return nil
 }
 
 // decode reads a message and fetches native bytes that did not travel along, for the evidence;
@@ -205,7 +244,7 @@ func (o *Orchestrator) decode(ctx context.Context, rec *bus.Record) (*alert.Mess
 	if err != nil {
 		return nil, err
 	}
-	m.Alert.Fields, err = o.Fields(m.Alert.Source, raw)
+	m.Alert.Fields, err = guarded(func() (alert.Fields, error) { return o.Fields(m.Alert.Source, raw) })
 	return m, err
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/aluskort/aluskort/internal/alert"
 	"github.com/aluskort/aluskort/internal/engine/blob"
 	"github.com/aluskort/aluskort/internal/engine/bus"
+	"github.com/aluskort/aluskort/internal/orchestrate"
 	"github.com/aluskort/aluskort/internal/parallel"
 )
 
@@ -87,10 +88,11 @@ func (p *Parser) parse(ctx context.Context, batch bus.Batch) (*parsed, error) {
 	work := &parsed{batch: batch, out: make([]bus.Record, len(batch.Records))}
 	failures := make([]error, len(batch.Records))
 	err := parallel.For(len(batch.Records), func(i int) error {
-		rec, err := p.one(ctx, &batch.Records[i])
+		one := func() (bus.Record, error) { return p.one(ctx, &batch.Records[i]) }
+		rec, err := guarded(one)
 		if errors.Is(err, blob.ErrUnavailable) {
 			return p.retry(ctx, "object store", func(err error) bool { return !errors.Is(err, blob.ErrUnavailable) }, func() error {
-				work.out[i], err = p.one(ctx, &batch.Records[i])
+				work.out[i], err = guarded(one)
 				failures[i] = err
 				return err
 			})
@@ -127,6 +129,10 @@ func reasonOf(err error) string {
 		return "limit"
 	case errors.Is(err, blob.ErrNotFound), errors.Is(err, blob.ErrDamaged):
 		return "object"
+	case errors.Is(err, orchestrate.ErrDamaged):
+		return "investigation" // cannot be read; replay when it is restored
+	case errors.Is(err, orchestrate.ErrPanic):
+		return "panic"
 	default:
 		return "payload"
 	}

@@ -7,6 +7,7 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"sync/atomic"
@@ -18,6 +19,7 @@ import (
 	"github.com/aluskort/aluskort/internal/engine/blob"
 	"github.com/aluskort/aluskort/internal/engine/bus"
 	"github.com/aluskort/aluskort/internal/engine/store"
+	"github.com/aluskort/aluskort/internal/orchestrate"
 )
 
 // inlineRaw is the size up to which native bytes travel inside the message.
@@ -78,6 +80,16 @@ func (s *Stage) deadLetters(ctx context.Context, letters []bus.DeadLetter) error
 		s.Log.Warn("dead letter", "stage", l.Stage, "reason", l.Reason, "topic", l.Original.Topic, "offset", l.Original.Offset, "error", l.Err)
 	}
 	return s.retry(ctx, "dead letters", nil, func() error { return s.Bus.DeadLetter(ctx, letters...) })
+}
+
+// guarded runs fn on outside data; a panic in it is an error of that data.
+func guarded[T any](fn func() (T, error)) (out T, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: %v", orchestrate.ErrPanic, p)
+		}
+	}()
+	return fn()
 }
 
 // ended turns the end of ctx and of the bus into a clean return.
