@@ -9,8 +9,10 @@ import (
 
 	"github.com/aluskort/aluskort/internal/alert"
 	"github.com/aluskort/aluskort/internal/api/token"
+	"github.com/aluskort/aluskort/internal/audit"
 	"github.com/aluskort/aluskort/internal/clock"
 	"github.com/aluskort/aluskort/internal/evidence"
+	"github.com/aluskort/aluskort/internal/fp"
 	"github.com/aluskort/aluskort/internal/ingest"
 	"github.com/aluskort/aluskort/internal/investigate"
 	"github.com/aluskort/aluskort/internal/investigate/question"
@@ -74,14 +76,15 @@ type TaxonomyStatus struct {
 	Shipped    bool              `json:"shipped"` // nothing was imported
 }
 
-// Config is what an API is made of. All fields are required, but Intel and Techniques, whose
-// paths do not exist without them, and Log.
+// Config is what an API is made of. All fields are required, but Intel, Techniques and
+// Patterns, whose paths do not exist without them, and Log.
 type Config struct {
 	Registry       *ingest.Registry
 	Investigations Investigations
 	Tokens         Verifier
 	Intel          Intel
 	Techniques     Techniques
+	Patterns       Patterns
 	Health         *ops.Health
 	Metrics        *ops.Registry
 	Clock          clock.Clock
@@ -94,6 +97,12 @@ type Config struct {
 	Offer func(ctx context.Context, alerts []alert.Alert) error
 	// DeadLetter stores refused records durably.
 	DeadLetter func(ctx context.Context, letters []Letter) error
+	// Record writes audit events of a tenant in a transaction of their own; nil means durable.
+	Record func(ctx context.Context, tenant string, events []audit.Event) error
+	// Backtest holds a pattern against the stored alerts; needed with Patterns.
+	Backtest func(ctx context.Context, d *fp.Definition) (*fp.Report, error)
+	// Owner is the tenant whose administrators set what concerns every tenant.
+	Owner string
 	// OutboxLag is how many rows wait to be published, and how old the oldest of them is.
 	OutboxLag func() (rows int, oldest time.Duration)
 
@@ -135,8 +144,11 @@ func (l Limits) withDefaults() Limits {
 
 func (c *Config) check() error {
 	if c.Registry == nil || c.Investigations == nil || c.Tokens == nil || c.Health == nil || c.Metrics == nil || c.Clock == nil ||
-		c.Offer == nil || c.DeadLetter == nil || c.OutboxLag == nil {
-		return errors.New("api: registry, investigations, tokens, health, metrics, clock, offer, dead letter and outbox lag are required")
+		c.Offer == nil || c.DeadLetter == nil || c.OutboxLag == nil || c.Record == nil {
+		return errors.New("api: registry, investigations, tokens, health, metrics, clock, offer, dead letter, outbox lag and record are required")
+	}
+	if c.Patterns != nil && c.Backtest == nil {
+		return errors.New("api: patterns need a backtest")
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/aluskort/aluskort/internal/alert"
 	"github.com/aluskort/aluskort/internal/api"
+	"github.com/aluskort/aluskort/internal/audit"
 	"github.com/aluskort/aluskort/internal/config"
 	"github.com/aluskort/aluskort/internal/engine/bus"
 	"github.com/aluskort/aluskort/internal/engine/store"
@@ -32,9 +33,25 @@ func (n *Node) NewAPI(tokens api.Verifier, health *ops.Health, metrics *ops.Regi
 	})
 	return api.New(api.Config{
 		Registry: n.Registry, Investigations: n.Engine, Tokens: tokens, Intel: liveIntel{n}, Techniques: techniques{n},
+		Patterns: n.Patterns, Backtest: n.Backtest, Record: n.Record, Owner: n.opts.Config.Tenant,
 		Health: health, Metrics: metrics, Clock: n.opts.Clock, Log: n.opts.Log,
 		Questions: n.NextQuestions, Offer: n.offerHTTP, DeadLetter: n.deadLetter, OutboxLag: n.OutboxLag,
 	})
+}
+
+// Record writes audit events that belong to no other change, in a transaction of their own.
+func (n *Node) Record(ctx context.Context, tenant string, events []audit.Event) error {
+	err := n.State.Update(ctx, func(tx store.Tx) error {
+		msgs, err := n.emitter.Emit(tx, tenant, events)
+		if err != nil {
+			return err
+		}
+		return n.relay.Outbox().Append(tx, msgs...)
+	})
+	if err != nil {
+		return fmt.Errorf("record %d audit events: %w", len(events), err)
+	}
+	return nil
 }
 
 // offerHTTP is Offer with the errors that the API tells apart.

@@ -79,6 +79,7 @@ type Node struct {
 	thresholds reason.Thresholds
 	auditDB    store.DB
 	relay      *store.Relay
+	emitter    *numbered
 	stages     []stage
 	flow       *flow
 	// liveIntel is the index that the indicators source reads; Refresh swaps it.
@@ -271,6 +272,7 @@ func (n *Node) buildEngine(ctx context.Context) error {
 	n.thresholds = reason.DefaultThresholds()
 	n.thresholds.Malicious, n.thresholds.Suspicious, n.thresholds.Benign, n.thresholds.MinBits = r.Malicious, r.Suspicious, r.Benign, r.MinBits
 	emitting := &numbered{emitter: emitter}
+	n.emitter = emitting
 	if err := errors.Join(n.openPatterns(ctx, emitting), n.openPriors(ctx)); err != nil {
 		return err
 	}
@@ -294,7 +296,7 @@ const patternsEvery = 5 * time.Second
 
 func (n *Node) openPatterns(ctx context.Context, emitter fp.Emitter) (err error) {
 	n.gate = &fp.Gate{Patterns: &fp.Matcher{}, Switches: &fp.Switches{}}
-	n.Patterns, err = fp.NewStore(fp.Config{DB: n.State, Outbox: n.relay.Outbox(), Audit: emitter, Clock: n.opts.Clock, IDs: id.NewSource(nil), Gate: n.gate})
+	n.Patterns, err = fp.NewStore(fp.Config{DB: n.State, Outbox: n.relay.Outbox(), Audit: emitter, Clock: n.opts.Clock, IDs: id.NewSource(nil), Gate: n.gate, SystemTenant: n.opts.Config.Tenant})
 	if err != nil {
 		return err
 	}
