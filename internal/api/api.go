@@ -104,6 +104,13 @@ func (a *API) routes() map[string]map[string]endpoint {
 		routes["/api/v1/taxonomy"] = get(readers, a.taxonomyStatus)
 		routes["/api/v1/taxonomy/import"] = post(admins, a.taxonomyImport)
 	}
+	if a.cfg.Priors != nil {
+		routes["/api/v1/priors"] = get(readers, a.priors)
+		routes["/api/v1/priors/refit"] = decide(admins, "priors.refit", a.refit)
+	}
+	if a.cfg.Reload != nil {
+		routes["/api/v1/reload"] = decide(admins, "config.reload", a.reload)
+	}
 	if a.cfg.Patterns != nil {
 		a.patternRoutes(routes)
 	}

@@ -51,6 +51,9 @@ func surface() []struct {
 		{"GET", "/api/v1/kill-switches", read},
 		{"POST", "/api/v1/kill-switches/on", []token.Role{token.Admin}},
 		{"POST", "/api/v1/kill-switches/off", []token.Role{token.Admin}},
+		{"POST", "/api/v1/reload", []token.Role{token.Admin}},
+		{"GET", "/api/v1/priors", read},
+		{"POST", "/api/v1/priors/refit", []token.Role{token.Admin}},
 		{"POST", "/api/v1/intel/import", []token.Role{token.Admin}},
 		{"POST", "/api/v1/taxonomy/import", []token.Role{token.Admin}},
 	}

@@ -256,3 +256,18 @@ func (c *Client) Kill(ctx context.Context, on bool, req SwitchRequest) (out Swit
 	}
 	return out, c.post(ctx, path, nil, req, &out)
 }
+
+// Reload makes the server read org.yaml, rules and taxonomy again.
+func (c *Client) Reload(ctx context.Context) (out Reloaded, err error) {
+	return out, c.post(ctx, "/api/v1/reload", nil, struct{}{}, &out)
+}
+
+// Priors lists what was learned from people's verdicts.
+func (c *Client) Priors(ctx context.Context) (out PriorList, err error) {
+	return out, c.get(ctx, "/api/v1/priors", &out)
+}
+
+// Refit learns the priors again.
+func (c *Client) Refit(ctx context.Context) (out PriorList, err error) {
+	return out, c.post(ctx, "/api/v1/priors/refit", nil, struct{}{}, &out)
+}

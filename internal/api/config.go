@@ -19,6 +19,7 @@ import (
 	"github.com/aluskort/aluskort/internal/knowledge/intel"
 	"github.com/aluskort/aluskort/internal/ops"
 	"github.com/aluskort/aluskort/internal/orchestrate"
+	"github.com/aluskort/aluskort/internal/reason/prior"
 )
 
 // Investigations is what the API needs of the orchestrator. Errors are orchestrate.ErrNotFound,
@@ -56,9 +57,25 @@ type Intel interface {
 
 // Techniques is the taxonomy.
 type Techniques interface {
-	// Import keeps the techniques of a file of MITRE.
-	Import(ctx context.Context, r io.Reader, version string) (TaxonomyPart, error)
+	// Import keeps the techniques of a file of MITRE and puts them into use; by is who asked.
+	Import(ctx context.Context, r io.Reader, version, by string) (TaxonomyPart, error)
 	Status(ctx context.Context) (TaxonomyStatus, error)
+}
+
+// Priors are what was learned from people's verdicts.
+type Priors interface {
+	// Priors are those of the tenant that are in force.
+	Priors(tenant string) PriorList
+	// Refit learns again from all verdicts and puts the result into force; by is who asked.
+	Refit(ctx context.Context, tenant, by string) (PriorList, error)
+}
+
+// PriorList is the learned priors of a tenant.
+type PriorList struct {
+	// Version identifies the snapshot; verdicts name it.
+	Version  string          `json:"version"`
+	FittedAt time.Time       `json:"fitted_at,omitzero"`
+	Priors   []prior.Learned `json:"priors"`
 }
 
 // TaxonomyPart is what an import of a file brought.
@@ -76,8 +93,8 @@ type TaxonomyStatus struct {
 	Shipped    bool              `json:"shipped"` // nothing was imported
 }
 
-// Config is what an API is made of. All fields are required, but Intel, Techniques and
-// Patterns, whose paths do not exist without them, and Log.
+// Config is what an API is made of. All fields are required, but Intel, Techniques,
+// Patterns and Priors, whose paths do not exist without them, and Log.
 type Config struct {
 	Registry       *ingest.Registry
 	Investigations Investigations
@@ -85,6 +102,7 @@ type Config struct {
 	Intel          Intel
 	Techniques     Techniques
 	Patterns       Patterns
+	Priors         Priors
 	Health         *ops.Health
 	Metrics        *ops.Registry
 	Clock          clock.Clock
@@ -101,6 +119,10 @@ type Config struct {
 	Record func(ctx context.Context, tenant string, events []audit.Event) error
 	// Backtest holds a pattern against the stored alerts; needed with Patterns.
 	Backtest func(ctx context.Context, d *fp.Definition) (*fp.Report, error)
+	// Reload reads again what the server reads at its start; by is who asked. It fails with
+	// ErrUnusable when a file cannot be used, and then changed nothing. Without it its path does
+	// not exist.
+	Reload func(ctx context.Context, by string) (Reloaded, error)
 	// Owner is the tenant whose administrators set what concerns every tenant.
 	Owner string
 	// OutboxLag is how many rows wait to be published, and how old the oldest of them is.

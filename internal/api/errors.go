@@ -128,6 +128,9 @@ func retryable(code Code, seconds int, cause error, format string, args ...any) 
 var (
 	// ErrTooLarge is what Config.Offer returns, wrapped, for an alert that no bus message can hold.
 	ErrTooLarge = errors.New("api: an alert is too large for the bus")
+	// ErrUnusable is what Config.Reload returns, wrapped, for a file that cannot be used; its text
+	// names place and reason for people.
+	ErrUnusable = errors.New("api: a file cannot be used")
 	// ErrUnavailable is what the functions of Config return, wrapped, when an engine does not
 	// answer and the same call may succeed later.
 	ErrUnavailable = errors.New("api: an engine does not answer")

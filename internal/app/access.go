@@ -33,7 +33,7 @@ func (n *Node) NewAPI(tokens api.Verifier, health *ops.Health, metrics *ops.Regi
 	})
 	return api.New(api.Config{
 		Registry: n.Registry, Investigations: n.Engine, Tokens: tokens, Intel: liveIntel{n}, Techniques: techniques{n},
-		Patterns: n.Patterns, Backtest: n.Backtest, Record: n.Record, Owner: n.opts.Config.Tenant,
+		Patterns: n.Patterns, Priors: learnedPriors{n}, Backtest: n.Backtest, Record: n.Record, Reload: n.Reload, Owner: n.opts.Config.Tenant,
 		Health: health, Metrics: metrics, Clock: n.opts.Clock, Log: n.opts.Log,
 		Questions: n.NextQuestions, Offer: n.offerHTTP, DeadLetter: n.deadLetter, OutboxLag: n.OutboxLag,
 	})
@@ -174,8 +174,11 @@ func (l liveIntel) Len() int {
 type techniques struct{ n *Node }
 
 // Import implements api.Techniques.
-func (t techniques) Import(ctx context.Context, r io.Reader, version string) (api.TaxonomyPart, error) {
+func (t techniques) Import(ctx context.Context, r io.Reader, version, by string) (api.TaxonomyPart, error) {
 	b, err := taxonomy.NewStore(t.n.State).Import(ctx, r, taxonomy.Options{Version: version}, t.n.opts.Clock.Now())
+	if err == nil {
+		err = t.n.useTaxonomy(context.WithoutCancel(ctx), by)
+	}
 	if err != nil {
 		return api.TaxonomyPart{}, err
 	}
@@ -253,7 +256,7 @@ func (n *Node) Observe(ctx context.Context, r *ops.Registry) {
 		emit(ops.Sample{Value: float64(liveIntel{n}.Len())})
 	})
 	r.Collect("aluskort_evidence_rules", "Evidence rules in use.", ops.Gauge, nil, func(emit func(ops.Sample)) {
-		emit(ops.Sample{Value: float64(n.Rules.Used)})
+		emit(ops.Sample{Value: float64(n.Rules().Used)})
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -24,9 +25,25 @@ type Orchestrator struct {
 	Fields func(source string, raw []byte) (alert.Fields, error)
 	// OnDead is told how many records went to the dead letters.
 	OnDead func(n int)
+	// Steady, when set, is held for reading from the evaluation of a batch to its commit. Whoever
+	// holds it for writing changes what verdicts rest on between two batches.
+	Steady *sync.RWMutex
 	// OnRevised is told how many verdicts a revision changed.
 	OnRevised func(n int)
 	committed chan struct{} // holds a token while there may be something to revise
+}
+
+// begin and end are around a batch.
+func (o *Orchestrator) begin() {
+	if o.Steady != nil {
+		o.Steady.RLock()
+	}
+}
+
+func (o *Orchestrator) end() {
+	if o.Steady != nil {
+		o.Steady.RUnlock()
+	}
 }
 
 // reviseEvery is how long the reviser rests when it is not woken.
@@ -130,13 +147,16 @@ func (o *Orchestrator) Run(ctx context.Context) error {
 			if err != nil {
 				return ended(ctx, err)
 			}
+			o.begin()
 			work, err := o.evaluate(ctx, batch)
 			if err != nil {
+				o.end()
 				return ended(ctx, err)
 			}
 			select {
 			case ready <- evaluated{batch, work}:
 			case <-ctx.Done():
+				o.end()
 				return nil
 			}
 		}
@@ -148,6 +168,7 @@ func (o *Orchestrator) Run(ctx context.Context) error {
 				_, err := o.Engine.Commit(ctx, ev.work)
 				return err
 			})
+			o.end()
 			if err != nil {
 				return ended(ctx, err)
 			}
