@@ -68,7 +68,7 @@ func (c *benchPipelineCmd) Run(e *env, flags *cli) error {
 		}
 		report = r
 		r.Revisions = n.Revisions()
-		r.OpenSeconds, r.Rules = opened.Seconds(), n.Rules.Used
+		r.OpenSeconds, r.Rules = opened.Seconds(), n.Rules().Used
 		r.Engines = map[string]string{"bus": "kfake, synced writes", "store": "sqlite", "audit": "sqlite"}
 		return c.finish(ctx, e, n, r)
 	})

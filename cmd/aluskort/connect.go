@@ -58,15 +58,24 @@ type reach struct {
 
 // withAPI runs fn with a connection to the API of the state directory.
 func (r *reach) withAPI(e *env, fn func(context.Context, connection) error) error {
+	return r.withAPIAs(e, func() (token.Record, error) { return r.owner(e), nil }, fn)
+}
+
+// withAPIAs is withAPI where owner says who works on the state directory itself.
+func (r *reach) withAPIAs(e *env, owner func() (token.Record, error), fn func(context.Context, connection) error) error {
 	w := &workspace{dir: e.config.State}
 	err := w.run(e, func(ctx context.Context, n *app.Node) error {
+		me, err := owner()
+		if err != nil {
+			return err
+		}
 		health := ops.NewHealth()
 		a, err := n.NewAPI(noTokens{}, health, ops.NewRegistry())
 		if err != nil {
 			return err
 		}
 		health.Open()
-		return fn(ctx, connection{api.Direct(a, r.owner(e)), n})
+		return fn(ctx, connection{api.Direct(a, me), n})
 	})
 	if !errors.Is(err, statedir.ErrLocked) {
 		return err

@@ -9,6 +9,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/aluskort/aluskort/internal/api"
 	"github.com/aluskort/aluskort/internal/fp"
 )
 
@@ -25,46 +26,26 @@ type fpCmd struct {
 	Kill     fpKillCmd     `cmd:"" help:"Stop automatic closing by tenant, pattern, technique or datasource."`
 }
 
-// fpTenant and fpActor are the flags that the commands share.
-type fpTenant struct {
-	Tenant string `help:"Tenant; the configured one by default."`
-}
-
-type fpActor struct {
-	Actor  string `help:"Who decides ($ALUSKORT_ACTOR, else $USER)."`
-	Reason string `required:"" help:"Why."`
-}
-
-func (a *fpActor) act(e *env, version int64) fp.Act {
-	return fp.Act{Actor: cmp.Or(a.Actor, e.getenv("ALUSKORT_ACTOR"), e.getenv("USER")), Reason: a.Reason, Version: version}
-}
-
 type fpProposeCmd struct {
 	File   string `arg:"" help:"Pattern in YAML." type:"existingfile"`
-	Actor  string `help:"Who proposes ($ALUSKORT_ACTOR, else $USER)."`
 	Reason string `help:"Why; the pattern's justification by default."`
-	fpTenant
+	fpReach
 }
 
 // Run proposes the pattern.
 func (c *fpProposeCmd) Run(e *env) error {
-	def, err := readDefinition(e, c.File, c.Tenant)
+	def, err := readDefinition(c.File, c.Tenant)
 	if err != nil {
-		return fpUsage(err)
+		return err
 	}
-	return changeFP(e, c.Tenant, func(ctx context.Context, d *fpDesk) error {
-		r, err := d.backtest(ctx, &def)
+	return c.change(e, func(ctx context.Context, d *fpDesk) error {
+		r, err := d.Propose(ctx, api.PatternProposal{Definition: def, Reason: c.Reason})
+		d.report(r.Backtest, err)
 		if err != nil {
 			return err
 		}
-		d.report(r)
-		by := fpActor{Actor: c.Actor, Reason: cmp.Or(c.Reason, def.Justification)}
-		p, err := d.store.Propose(ctx, def, by.act(e, 0), r)
-		if err != nil {
-			return err
-		}
-		d.standing(p)
-		fmt.Fprintln(e.stdout, "two other people must approve it: aluskort fp approve", p.ID)
+		d.standing(r.Pattern)
+		fmt.Fprintln(e.stdout, "two other people must approve it: aluskort fp approve", r.Pattern.ID)
 		return nil
 	})
 }
@@ -72,18 +53,18 @@ func (c *fpProposeCmd) Run(e *env) error {
 type fpBacktestCmd struct {
 	File string `arg:"" help:"Pattern in YAML." type:"existingfile"`
 	JSON bool   `name:"json" help:"Print the report as JSON."`
-	fpTenant
+	fpReach
 }
 
 // Run holds the pattern against the stored alerts and records nothing.
 func (c *fpBacktestCmd) Run(e *env) error {
-	def, err := readDefinition(e, c.File, c.Tenant)
+	def, err := readDefinition(c.File, c.Tenant)
 	if err != nil {
-		return fpUsage(err)
+		return err
 	}
 	refused := false
-	err = withFP(e, c.Tenant, func(ctx context.Context, d *fpDesk) error {
-		r, err := d.backtest(ctx, &def)
+	err = c.look(e, func(ctx context.Context, d *fpDesk) error {
+		r, err := d.Backtest(ctx, &def)
 		if err != nil {
 			return err
 		}
@@ -91,7 +72,7 @@ func (c *fpBacktestCmd) Run(e *env) error {
 		if c.JSON {
 			return json.NewEncoder(e.stdout).Encode(r)
 		}
-		d.report(r)
+		d.report(r, nil)
 		return nil
 	})
 	if err == nil && refused {
@@ -103,16 +84,17 @@ func (c *fpBacktestCmd) Run(e *env) error {
 type fpListCmd struct {
 	Status string `enum:",pending_review,approved,active,shadow,deprecated,expired,revoked" default:"" help:"Only patterns in this status."`
 	JSON   bool   `name:"json" help:"Print one JSON object per pattern."`
-	fpTenant
+	fpReach
 }
 
 // Run lists patterns and the kill switches that are on.
 func (c *fpListCmd) Run(e *env) error {
-	return withFP(e, c.Tenant, func(ctx context.Context, d *fpDesk) error {
-		list, err := d.store.List(ctx, d.tenant, fp.Status(c.Status))
+	return c.look(e, func(ctx context.Context, d *fpDesk) error {
+		page, err := d.Patterns(ctx, fp.Status(c.Status))
 		if err != nil {
 			return err
 		}
+		list := page.Patterns
 		if c.JSON {
 			enc := json.NewEncoder(e.stdout)
 			for _, p := range list {
@@ -136,8 +118,8 @@ func (c *fpListCmd) Run(e *env) error {
 }
 
 func (d *fpDesk) switches(ctx context.Context) error {
-	on, err := d.store.KillSwitches(ctx)
-	for _, sw := range on {
+	on, err := d.KillSwitches(ctx)
+	for _, sw := range on.Switches {
 		fmt.Fprintf(d.env.stdout, "kill switch on %s %s since %s by %s: %s\n", sw.Dimension, inert(sw.Value, 80),
 			sw.ActivatedAt.UTC().Format(time.RFC3339), inert(sw.ActivatedBy, 30), inert(sw.Reason, 200))
 	}
@@ -155,13 +137,13 @@ func day(t time.Time) string {
 
 type fpShowCmd struct {
 	ID string `arg:"" help:"Id of the pattern."`
-	fpTenant
+	fpReach
 }
 
 // Run prints the pattern as JSON.
 func (c *fpShowCmd) Run(e *env) error {
-	return withFP(e, c.Tenant, func(ctx context.Context, d *fpDesk) error {
-		p, err := d.store.Get(ctx, d.tenant, c.ID)
+	return c.look(e, func(ctx context.Context, d *fpDesk) error {
+		p, err := d.Pattern(ctx, c.ID)
 		if err != nil {
 			return err
 		}
@@ -174,26 +156,34 @@ func (c *fpShowCmd) Run(e *env) error {
 // fpDecision is what all decisions about one pattern take.
 type fpDecision struct {
 	ID      string `arg:"" help:"Id of the pattern."`
-	Version int64  `help:"Version that you saw; another one is refused."`
-	fpActor
-	fpTenant
+	Version int64  `help:"Version that you saw; another one is refused. That of now by default."`
+	Reason  string `required:"" help:"Why."`
+	fpReach
 }
 
-// fpVerb is a decision of the store that needs a fresh backtest.
-type fpVerb func(*fp.Store, context.Context, string, string, fp.Act, *fp.Report) (*fp.Pattern, error)
-
-func (c *fpDecision) decide(e *env, do fpVerb) error {
-	return changeFP(e, c.Tenant, func(ctx context.Context, d *fpDesk) error {
-		r, err := d.tested(ctx, c.ID)
+func (c *fpDecision) decide(e *env, action string) error {
+	return c.change(e, func(ctx context.Context, d *fpDesk) error {
+		req := api.PatternDecision{Reason: c.Reason, Version: c.Version}
+		if req.Version == 0 {
+			p, err := d.Pattern(ctx, c.ID)
+			if err != nil {
+				return err
+			}
+			req.Version = p.Version
+		}
+		r, err := d.DecidePattern(ctx, c.ID, action, req)
+		d.report(r.Backtest, err)
 		if err != nil {
 			return err
 		}
-		d.report(r)
-		p, err := do(d.store, ctx, d.tenant, c.ID, c.act(e, c.Version), r)
-		if err != nil {
-			return err
+		d.standing(r.Pattern)
+		if action != "revoke" {
+			return nil
 		}
-		d.standing(p)
+		fmt.Fprintf(e.stdout, "%d investigations are to be re-opened\n", len(r.Reopening))
+		for _, id := range r.Reopening {
+			fmt.Fprintln(e.stdout, " ", id)
+		}
 		return nil
 	})
 }
@@ -201,49 +191,27 @@ func (c *fpDecision) decide(e *env, do fpVerb) error {
 type fpApproveCmd struct{ fpDecision }
 
 // Run approves.
-func (c *fpApproveCmd) Run(e *env) error { return c.decide(e, (*fp.Store).Approve) }
+func (c *fpApproveCmd) Run(e *env) error { return c.decide(e, "approve") }
 
 type fpReaffirmCmd struct{ fpDecision }
 
 // Run reaffirms.
-func (c *fpReaffirmCmd) Run(e *env) error { return c.decide(e, (*fp.Store).Reaffirm) }
+func (c *fpReaffirmCmd) Run(e *env) error { return c.decide(e, "reaffirm") }
 
 type fpPromoteCmd struct{ fpDecision }
 
 // Run promotes.
-func (c *fpPromoteCmd) Run(e *env) error { return c.decide(e, (*fp.Store).Promote) }
+func (c *fpPromoteCmd) Run(e *env) error { return c.decide(e, "promote") }
 
 type fpRejectCmd struct{ fpDecision }
 
 // Run rejects.
-func (c *fpRejectCmd) Run(e *env) error {
-	return changeFP(e, c.Tenant, func(ctx context.Context, d *fpDesk) error {
-		p, err := d.store.Reject(ctx, d.tenant, c.ID, c.act(e, c.Version))
-		if err != nil {
-			return err
-		}
-		d.standing(p)
-		return nil
-	})
-}
+func (c *fpRejectCmd) Run(e *env) error { return c.decide(e, "reject") }
 
 type fpRevokeCmd struct{ fpDecision }
 
 // Run revokes.
-func (c *fpRevokeCmd) Run(e *env) error {
-	return changeFP(e, c.Tenant, func(ctx context.Context, d *fpDesk) error {
-		r, err := d.store.Revoke(ctx, d.tenant, c.ID, c.act(e, c.Version))
-		if err != nil {
-			return err
-		}
-		d.standing(r.Pattern)
-		fmt.Fprintf(e.stdout, "%d investigations are to be re-opened\n", len(r.Investigations))
-		for _, id := range r.Investigations {
-			fmt.Fprintln(e.stdout, " ", id)
-		}
-		return nil
-	})
-}
+func (c *fpRevokeCmd) Run(e *env) error { return c.decide(e, "revoke") }
 
 type fpKillCmd struct {
 	On  fpKillOnCmd  `cmd:"" help:"Stop automatic closing."`
@@ -253,32 +221,31 @@ type fpKillCmd struct {
 type fpKillArgs struct {
 	Dimension string `arg:"" enum:"tenant,pattern,technique,datasource" help:"tenant, pattern, technique or datasource."`
 	Value     string `arg:"" help:"Which; for tenants * is all of them."`
-	fpActor
+	Reason    string `required:"" help:"Why."`
+	fpReach
+}
+
+func (c *fpKillArgs) turn(e *env, on bool) error {
+	return c.change(e, func(ctx context.Context, d *fpDesk) error {
+		sw, err := d.Kill(ctx, on, api.SwitchRequest{Dimension: fp.Dimension(c.Dimension), Value: c.Value, Reason: c.Reason})
+		if err != nil {
+			return err
+		}
+		if on {
+			fmt.Fprintf(e.stdout, "kill switch on: no automatic closing for %s %s\n", sw.Dimension, inert(sw.Value, 120))
+			return nil
+		}
+		fmt.Fprintf(e.stdout, "kill switch off for %s %s\n", sw.Dimension, inert(sw.Value, 120))
+		return nil
+	})
 }
 
 type fpKillOnCmd struct{ fpKillArgs }
 
 // Run sets the switch.
-func (c *fpKillOnCmd) Run(e *env) error {
-	return changeFP(e, "", func(ctx context.Context, d *fpDesk) error {
-		sw, err := d.store.KillOn(ctx, fp.Dimension(c.Dimension), c.Value, c.act(e, 0))
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(e.stdout, "kill switch on: no automatic closing for %s %s\n", sw.Dimension, inert(sw.Value, 120))
-		return nil
-	})
-}
+func (c *fpKillOnCmd) Run(e *env) error { return c.turn(e, true) }
 
 type fpKillOffCmd struct{ fpKillArgs }
 
 // Run clears the switch.
-func (c *fpKillOffCmd) Run(e *env) error {
-	return changeFP(e, "", func(ctx context.Context, d *fpDesk) error {
-		if err := d.store.KillOff(ctx, fp.Dimension(c.Dimension), c.Value, c.act(e, 0)); err != nil {
-			return err
-		}
-		fmt.Fprintf(e.stdout, "kill switch off for %s %s\n", c.Dimension, inert(c.Value, 120))
-		return nil
-	})
-}
+func (c *fpKillOffCmd) Run(e *env) error { return c.turn(e, false) }

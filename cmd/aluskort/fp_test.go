@@ -138,3 +138,53 @@ func TestFPRefusesBadFiles(t *testing.T) {
 		t.Errorf("nobody proposes: exit %d, %q", code, errs)
 	}
 }
+
+// TestFPThroughTheServer does the same beside a running server, where each person has a token.
+func TestFPThroughTheServer(t *testing.T) {
+	s := serve(t, filepath.Join(t.TempDir(), "state"))
+	as := map[string]string{}
+	for _, name := range []string{"ann", "bob", "cleo"} {
+		secret := strings.TrimSpace(s.want(t, exitDone, "token", "create", "--name", name, "--role", "senior_analyst"))
+		as[name] = filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(as[name], []byte(secret+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	file := patternFile(t, backupPattern)
+	if out := s.want(t, exitDone, "fp", "backtest", file); !strings.Contains(out, "no stored alerts") {
+		t.Errorf("backtest says %q", out)
+	}
+	s.want(t, exitDone, "fp", "propose", file, "--token-file", as["ann"])
+	var p fp.Pattern
+	if err := json.Unmarshal([]byte(s.want(t, exitDone, "fp", "list", "--json")), &p); err != nil || p.Proposer != "ann" {
+		t.Fatalf("%+v, %v", p, err)
+	}
+	if out := s.want(t, exitFailed, "fp", "approve", p.ID, "--reason", "mine", "--token-file", as["ann"]); !strings.Contains(out, "ann proposed") {
+		t.Errorf("the proposer is refused with %q", out)
+	}
+	if out := s.want(t, exitUsage, "fp", "approve", p.ID, "--reason", "r", "--token-file", as["ann"], "--actor", "bob"); !strings.Contains(out, "takes the name from the token") {
+		t.Errorf("another name: %q", out)
+	}
+	s.want(t, exitUsage, "fp", "list", "--tenant", "neighbour")
+	s.want(t, exitDone, "fp", "approve", p.ID, "--reason", "checked", "--token-file", as["bob"])
+	if out := s.want(t, exitDone, "fp", "approve", p.ID, "--reason", "checked", "--token-file", as["cleo"]); !strings.Contains(out, "active until") {
+		t.Errorf("the second approval says %q", out)
+	}
+	if out := s.want(t, exitFailed, "fp", "kill", "on", "technique", "T1046", "--reason", "incident 7", "--token-file", as["cleo"]); !strings.Contains(out, "needs the role admin") {
+		t.Errorf("a kill switch by a senior analyst: %q", out)
+	}
+	s.want(t, exitDone, "fp", "kill", "on", "technique", "T1046", "--reason", "incident 7")
+	if out := s.want(t, exitDone, "fp", "list"); !strings.Contains(out, "kill switch on technique t1046") || !strings.Contains(out, "bob, cleo") {
+		t.Errorf("list says %q", out)
+	}
+	if out := s.want(t, exitDone, "fp", "revoke", p.ID, "--reason", "stolen", "--token-file", as["bob"]); !strings.Contains(out, "0 investigations") {
+		t.Errorf("revoke says %q", out)
+	}
+	if code := s.end(t); code != exitDone {
+		t.Fatalf("serve ended with %d: %s", code, s.errs)
+	}
+	if out := s.want(t, exitDone, "fp", "show", p.ID); !strings.Contains(out, `"status": "revoked"`) {
+		t.Errorf("show says %q", out)
+	}
+	s.want(t, exitDone, "audit", "verify")
+}

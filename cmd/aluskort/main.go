@@ -42,6 +42,8 @@ type cli struct {
 	Intel       intelCmd       `cmd:"" help:"Import and list threat intelligence."`
 	Taxonomy    taxonomyCmd    `cmd:"" help:"Import techniques of ATT&CK and ATLAS and say which are known."`
 	FP          fpCmd          `cmd:"" name:"fp" help:"Propose, approve and watch false-positive patterns; kill switches."`
+	Priors      priorsCmd      `cmd:"" help:"List and refit the priors learned from people's verdicts."`
+	Reload      reloadCmd      `cmd:"" help:"Make the running server read org.yaml, rules and taxonomy again."`
 	Token       tokenCmd       `cmd:"" help:"Make, show and end tokens of the API."`
 	Migrate     migrateCmd     `cmd:"" help:"Bring the databases to the schema of this program."`
 	Doctor      doctorCmd      `cmd:"" help:"Examine the installation and say how to mend what is wrong."`

@@ -271,3 +271,17 @@ func (f *firstWrite) Write(b []byte) (int, error) {
 	}
 	return len(b), nil
 }
+
+// TestRefusedRecordsOfAFileAreInTheTrail: one record for the file, whatever its length.
+func TestRefusedRecordsOfAFileAreInTheTrail(t *testing.T) {
+	state := t.TempDir()
+	file := filepath.Join(t.TempDir(), "odd.jsonl")
+	if err := os.WriteFile(file, []byte(strings.Repeat("{\"odd\":1}\n", 700)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	aluskort(t, "", "--state", state, "investigate", file)
+	_, out, _ := aluskort(t, "", "--state", state, "audit", "export")
+	if n := strings.Count(out, `alert.rejected`); n != 1 || !strings.Contains(strings.ReplaceAll(out, `\"`, `"`), `"count":700`) {
+		t.Errorf("%d records:\n%.2000s", n, out)
+	}
+}

@@ -11,8 +11,10 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.org/x/net/netutil"
@@ -181,6 +183,10 @@ func (s *server) serve(services context.Context, addr string, a *api.API) (err e
 		return errors.Join(err, l.Close())
 	}
 	defer func() { err = errors.Join(err, os.Remove(path)) }()
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	go s.reload(services, hangups)
 	s.health.Check("engines", s.engines)
 	go s.watch(services)
 	serving := make(chan error, 1)
@@ -205,6 +211,23 @@ func (s *server) serve(services context.Context, addr string, a *api.API) (err e
 		err = nil
 	}
 	return err
+}
+
+// reload reads files and taxonomy again at each hang-up, as POST /api/v1/reload does.
+func (s *server) reload(ctx context.Context, hangups <-chan os.Signal) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangups:
+		}
+		got, err := s.node.Reload(ctx, osUser(s.env))
+		if err != nil {
+			s.env.log.Error("not reloaded; what was in force stays", "error", err)
+			continue
+		}
+		s.env.log.Info("reloaded", "changed", got.Changed, "rules", got.Rules, "techniques", got.Techniques)
+	}
 }
 
 // info describes the server to commands on this machine.

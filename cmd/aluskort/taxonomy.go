@@ -49,8 +49,8 @@ func (c *taxonomyImportCmd) Run(e *env) error {
 				fmt.Fprintf(e.stdout, "  %s\n", inert(r, 300))
 			}
 		}
-		if conn.node == nil && !c.JSON {
-			fmt.Fprintln(e.stdout, "the running server uses them from its next start")
+		if conn.node != nil {
+			return conn.node.Settled(ctx)
 		}
 		return nil
 	})

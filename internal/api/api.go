@@ -20,6 +20,7 @@ type API struct {
 	produce *coalescer
 	budget  budget
 	keys    *answers
+	refused *refusals
 
 	requests *ops.Vec
 	seconds  *ops.Distribution
@@ -30,6 +31,8 @@ type API struct {
 type endpoint struct {
 	who    access
 	handle func(http.ResponseWriter, *http.Request) error
+	// decision names what a person decides here; a refusal of it is recorded.
+	decision string
 }
 
 // New checks the configuration and returns the API. It registers its metrics.
@@ -43,6 +46,7 @@ func New(cfg Config) (*API, error) {
 	cfg.Limits = cfg.Limits.withDefaults()
 	a := &API{cfg: cfg, mux: http.NewServeMux(), keys: newAnswers(cfg.Clock), budget: budget{limit: cfg.Limits.InFlight}}
 	a.produce = newCoalescer(cfg.Offer, cfg.Limits.Produce)
+	a.refused = newRefusals(cfg.Record, cfg.Clock, cfg.Limits.Produce)
 	a.requests = cfg.Metrics.NewCounter("aluskort_http_requests_total", "Requests answered.", "path", "method", "code")
 	a.seconds = cfg.Metrics.NewHistogram("aluskort_http_request_seconds", "Time to answer.",
 		[]float64{0.005, 0.025, 0.1, 0.5, 2.5, 10}, "path")
@@ -63,13 +67,16 @@ func plain(h http.HandlerFunc) func(http.ResponseWriter, *http.Request) error {
 // routes is the whole surface of the API.
 func (a *API) routes() map[string]map[string]endpoint {
 	get := func(who access, h func(http.ResponseWriter, *http.Request) error) map[string]endpoint {
-		return map[string]endpoint{http.MethodGet: {who, h}}
+		return map[string]endpoint{http.MethodGet: {who: who, handle: h}}
 	}
 	post := func(who access, h func(http.ResponseWriter, *http.Request) error) map[string]endpoint {
-		return map[string]endpoint{http.MethodPost: {who, h}}
+		return map[string]endpoint{http.MethodPost: {who: who, handle: h}}
+	}
+	decide := func(who access, what string, h func(*http.Request) (any, error)) map[string]endpoint {
+		return map[string]endpoint{http.MethodPost: a.deciding(who, what, h)}
 	}
 	routes := map[string]map[string]endpoint{
-		"/": {"": {anyone, func(http.ResponseWriter, *http.Request) error {
+		"/": {"": {handle: func(http.ResponseWriter, *http.Request) error {
 			return problem(CodeNotFound, "the API is under /api/v1, the intake under /v1/ingest/{source}")
 		}}},
 		"/health":  get(anyone, plain(a.cfg.Health.Live)),
@@ -84,10 +91,10 @@ func (a *API) routes() map[string]map[string]endpoint {
 		"/api/v1/investigations/{id}":          get(readers, a.get),
 		"/api/v1/groups":                       get(readers, a.groups),
 		"/api/v1/whoami":                       get(access{"analyst", "audit_reader", "ingest"}, a.whoami),
-		"/api/v1/investigations/{id}/approve":  post(seniors, a.once(a.approve)),
-		"/api/v1/investigations/{id}/reject":   post(seniors, a.once(a.reject)),
-		"/api/v1/investigations/{id}/feedback": post(analysts, a.once(a.feedback)),
-		"/api/v1/groups/{key}/confirm":         post(seniors, a.once(a.confirm)),
+		"/api/v1/investigations/{id}/approve":  decide(seniors, "investigation.approve", a.approve),
+		"/api/v1/investigations/{id}/reject":   decide(seniors, "investigation.reject", a.reject),
+		"/api/v1/investigations/{id}/feedback": decide(analysts, "investigation.feedback", a.feedback),
+		"/api/v1/groups/{key}/confirm":         decide(seniors, "group.confirm", a.confirm),
 	}
 	if a.cfg.Intel != nil {
 		routes["/api/v1/intel"] = get(readers, a.intelStatus)
@@ -97,7 +104,28 @@ func (a *API) routes() map[string]map[string]endpoint {
 		routes["/api/v1/taxonomy"] = get(readers, a.taxonomyStatus)
 		routes["/api/v1/taxonomy/import"] = post(admins, a.taxonomyImport)
 	}
+	if a.cfg.Priors != nil {
+		routes["/api/v1/priors"] = get(readers, a.priors)
+		routes["/api/v1/priors/refit"] = decide(admins, "priors.refit", a.refit)
+	}
+	if a.cfg.Reload != nil {
+		routes["/api/v1/reload"] = decide(admins, "config.reload", a.reload)
+	}
+	if a.cfg.Patterns != nil {
+		a.patternRoutes(routes)
+	}
 	return routes
+}
+
+// deciding is an endpoint where a person decides: repeatable, with a record of each refusal.
+func (a *API) deciding(who access, what string, h func(*http.Request) (any, error)) endpoint {
+	return endpoint{who: who, decision: what, handle: a.once(func(r *http.Request) (any, error) {
+		body, err := h(r)
+		if err != nil {
+			a.noteRefusal(r, what, err)
+		}
+		return body, err
+	})}
 }
 
 // dispatch picks the method, checks the caller, and turns errors and panics into problems.
@@ -139,6 +167,8 @@ func (a *API) dispatch(path string, methods map[string]endpoint) http.Handler {
 		r, err := a.authenticate(r, e.who)
 		if err == nil {
 			err = e.handle(rec, r)
+		} else if e.decision != "" {
+			a.noteRefusal(r, e.decision, err)
 		}
 		if err != nil {
 			a.fail(rec, r, err)

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/aluskort/aluskort/internal/api/token"
+	"github.com/aluskort/aluskort/internal/fp"
 )
 
 // Client calls the API, over the network or inside this process. It is safe for concurrent
@@ -209,4 +210,64 @@ func (c *Client) ImportTaxonomy(ctx context.Context, file io.Reader, version str
 // Taxonomy says which techniques are known.
 func (c *Client) Taxonomy(ctx context.Context) (out TaxonomyStatus, err error) {
 	return out, c.get(ctx, "/api/v1/taxonomy", &out)
+}
+
+// Patterns lists the patterns of the tenant; an empty status means all.
+func (c *Client) Patterns(ctx context.Context, status fp.Status) (out PatternList, err error) {
+	q := url.Values{}
+	if status != "" {
+		q.Set("status", string(status))
+	}
+	return out, c.get(ctx, "/api/v1/patterns?"+q.Encode(), &out)
+}
+
+// Pattern returns one pattern.
+func (c *Client) Pattern(ctx context.Context, id string) (*fp.Pattern, error) {
+	out := new(fp.Pattern)
+	return out, c.get(ctx, "/api/v1/patterns/"+url.PathEscape(id), out)
+}
+
+// Backtest holds a definition against the stored alerts.
+func (c *Client) Backtest(ctx context.Context, d *fp.Definition) (*fp.Report, error) {
+	out := new(fp.Report)
+	return out, c.post(ctx, "/api/v1/patterns/backtest", nil, PatternProposal{Definition: *d}, out)
+}
+
+// Propose proposes a pattern.
+func (c *Client) Propose(ctx context.Context, req PatternProposal) (out PatternResult, err error) {
+	return out, c.post(ctx, "/api/v1/patterns", nil, req, &out)
+}
+
+// DecidePattern approves, promotes, reaffirms, rejects or revokes, whichever action names.
+func (c *Client) DecidePattern(ctx context.Context, id, action string, req PatternDecision) (out PatternResult, err error) {
+	return out, c.post(ctx, "/api/v1/patterns/"+url.PathEscape(id)+"/"+action, nil, req, &out)
+}
+
+// KillSwitches lists the switches that are on.
+func (c *Client) KillSwitches(ctx context.Context) (out SwitchList, err error) {
+	return out, c.get(ctx, "/api/v1/kill-switches", &out)
+}
+
+// Kill turns a kill switch on or off.
+func (c *Client) Kill(ctx context.Context, on bool, req SwitchRequest) (out SwitchResult, err error) {
+	path := "/api/v1/kill-switches/off"
+	if on {
+		path = "/api/v1/kill-switches/on"
+	}
+	return out, c.post(ctx, path, nil, req, &out)
+}
+
+// Reload makes the server read org.yaml, rules and taxonomy again.
+func (c *Client) Reload(ctx context.Context) (out Reloaded, err error) {
+	return out, c.post(ctx, "/api/v1/reload", nil, struct{}{}, &out)
+}
+
+// Priors lists what was learned from people's verdicts.
+func (c *Client) Priors(ctx context.Context) (out PriorList, err error) {
+	return out, c.get(ctx, "/api/v1/priors", &out)
+}
+
+// Refit learns the priors again.
+func (c *Client) Refit(ctx context.Context) (out PriorList, err error) {
+	return out, c.post(ctx, "/api/v1/priors/refit", nil, struct{}{}, &out)
 }

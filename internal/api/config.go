@@ -9,14 +9,17 @@ import (
 
 	"github.com/aluskort/aluskort/internal/alert"
 	"github.com/aluskort/aluskort/internal/api/token"
+	"github.com/aluskort/aluskort/internal/audit"
 	"github.com/aluskort/aluskort/internal/clock"
 	"github.com/aluskort/aluskort/internal/evidence"
+	"github.com/aluskort/aluskort/internal/fp"
 	"github.com/aluskort/aluskort/internal/ingest"
 	"github.com/aluskort/aluskort/internal/investigate"
 	"github.com/aluskort/aluskort/internal/investigate/question"
 	"github.com/aluskort/aluskort/internal/knowledge/intel"
 	"github.com/aluskort/aluskort/internal/ops"
 	"github.com/aluskort/aluskort/internal/orchestrate"
+	"github.com/aluskort/aluskort/internal/reason/prior"
 )
 
 // Investigations is what the API needs of the orchestrator. Errors are orchestrate.ErrNotFound,
@@ -54,9 +57,25 @@ type Intel interface {
 
 // Techniques is the taxonomy.
 type Techniques interface {
-	// Import keeps the techniques of a file of MITRE.
-	Import(ctx context.Context, r io.Reader, version string) (TaxonomyPart, error)
+	// Import keeps the techniques of a file of MITRE and puts them into use; by is who asked.
+	Import(ctx context.Context, r io.Reader, version, by string) (TaxonomyPart, error)
 	Status(ctx context.Context) (TaxonomyStatus, error)
+}
+
+// Priors are what was learned from people's verdicts.
+type Priors interface {
+	// Priors are those of the tenant that are in force.
+	Priors(tenant string) PriorList
+	// Refit learns again from all verdicts and puts the result into force; by is who asked.
+	Refit(ctx context.Context, tenant, by string) (PriorList, error)
+}
+
+// PriorList is the learned priors of a tenant.
+type PriorList struct {
+	// Version identifies the snapshot; verdicts name it.
+	Version  string          `json:"version"`
+	FittedAt time.Time       `json:"fitted_at,omitzero"`
+	Priors   []prior.Learned `json:"priors"`
 }
 
 // TaxonomyPart is what an import of a file brought.
@@ -74,14 +93,16 @@ type TaxonomyStatus struct {
 	Shipped    bool              `json:"shipped"` // nothing was imported
 }
 
-// Config is what an API is made of. All fields are required, but Intel and Techniques, whose
-// paths do not exist without them, and Log.
+// Config is what an API is made of. All fields are required, but Intel, Techniques,
+// Patterns and Priors, whose paths do not exist without them, and Log.
 type Config struct {
 	Registry       *ingest.Registry
 	Investigations Investigations
 	Tokens         Verifier
 	Intel          Intel
 	Techniques     Techniques
+	Patterns       Patterns
+	Priors         Priors
 	Health         *ops.Health
 	Metrics        *ops.Registry
 	Clock          clock.Clock
@@ -94,6 +115,16 @@ type Config struct {
 	Offer func(ctx context.Context, alerts []alert.Alert) error
 	// DeadLetter stores refused records durably.
 	DeadLetter func(ctx context.Context, letters []Letter) error
+	// Record writes audit events of a tenant in a transaction of their own; nil means durable.
+	Record func(ctx context.Context, tenant string, events []audit.Event) error
+	// Backtest holds a pattern against the stored alerts; needed with Patterns.
+	Backtest func(ctx context.Context, d *fp.Definition) (*fp.Report, error)
+	// Reload reads again what the server reads at its start; by is who asked. It fails with
+	// ErrUnusable when a file cannot be used, and then changed nothing. Without it its path does
+	// not exist.
+	Reload func(ctx context.Context, by string) (Reloaded, error)
+	// Owner is the tenant whose administrators set what concerns every tenant.
+	Owner string
 	// OutboxLag is how many rows wait to be published, and how old the oldest of them is.
 	OutboxLag func() (rows int, oldest time.Duration)
 
@@ -135,8 +166,11 @@ func (l Limits) withDefaults() Limits {
 
 func (c *Config) check() error {
 	if c.Registry == nil || c.Investigations == nil || c.Tokens == nil || c.Health == nil || c.Metrics == nil || c.Clock == nil ||
-		c.Offer == nil || c.DeadLetter == nil || c.OutboxLag == nil {
-		return errors.New("api: registry, investigations, tokens, health, metrics, clock, offer, dead letter and outbox lag are required")
+		c.Offer == nil || c.DeadLetter == nil || c.OutboxLag == nil || c.Record == nil {
+		return errors.New("api: registry, investigations, tokens, health, metrics, clock, offer, dead letter, outbox lag and record are required")
+	}
+	if c.Patterns != nil && c.Backtest == nil {
+		return errors.New("api: patterns need a backtest")
 	}
 	return nil
 }

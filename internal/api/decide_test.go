@@ -273,7 +273,7 @@ func TestStrangersSeeInternalError(t *testing.T) {
 	f := newFake(t)
 	a, err := api.New(api.Config{
 		Registry: shared.node.Registry, Investigations: broken{}, Tokens: everybody{}, Health: f.health, Metrics: ops.NewRegistry(), Clock: clock.System{},
-		Offer: shared.node.Offer, DeadLetter: func(context.Context, []api.Letter) error { return nil }, OutboxLag: shared.node.OutboxLag,
+		Offer: shared.node.Offer, DeadLetter: func(context.Context, []api.Letter) error { return nil }, Record: unrecorded, OutboxLag: shared.node.OutboxLag,
 	})
 	if err != nil {
 		t.Fatal(err)

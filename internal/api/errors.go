@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/aluskort/aluskort/internal/api/token"
+	"github.com/aluskort/aluskort/internal/fp"
 	"github.com/aluskort/aluskort/internal/orchestrate"
 )
 
@@ -36,6 +37,7 @@ const (
 	CodeChanged           Code = "changed"
 	CodePrecondition      Code = "precondition_required"
 	CodeIdempotencyReused Code = "idempotency_key_reused"
+	CodePatternRefused    Code = "pattern_refused"
 	CodeNotReady          Code = "not_ready"
 	CodeUnavailable       Code = "unavailable"
 	CodeOverloaded        Code = "overloaded"
@@ -70,6 +72,7 @@ func Catalogue() map[Code]Entry {
 		CodeChanged:           {http.StatusConflict, "it changed since it was shown"},
 		CodePrecondition:      {http.StatusPreconditionRequired, "say which version was looked at"},
 		CodeIdempotencyReused: {http.StatusUnprocessableEntity, "the idempotency key was used for another request"},
+		CodePatternRefused:    {http.StatusUnprocessableEntity, "this must not become a pattern"},
 		CodeNotReady:          {http.StatusServiceUnavailable, "not ready"},
 		CodeUnavailable:       {http.StatusServiceUnavailable, "an engine does not answer"},
 		CodeOverloaded:        {http.StatusServiceUnavailable, "too much is in work"},
@@ -88,6 +91,9 @@ type Problem struct {
 	Record *int `json:"record,omitempty"`
 	// Receipt says what became of the records of an intake request.
 	Receipt *Receipt `json:"receipt,omitempty"`
+	// Refusals are the reasons why a pattern must not be used, Backtest what it would have hidden.
+	Refusals []fp.Refusal `json:"refusals,omitempty"`
+	Backtest *fp.Report   `json:"backtest,omitempty"`
 	// RetryAfter is how many seconds to wait before the same request is worth repeating.
 	RetryAfter int `json:"retry_after,omitempty"`
 
@@ -122,6 +128,9 @@ func retryable(code Code, seconds int, cause error, format string, args ...any) 
 var (
 	// ErrTooLarge is what Config.Offer returns, wrapped, for an alert that no bus message can hold.
 	ErrTooLarge = errors.New("api: an alert is too large for the bus")
+	// ErrUnusable is what Config.Reload returns, wrapped, for a file that cannot be used; its text
+	// names place and reason for people.
+	ErrUnusable = errors.New("api: a file cannot be used")
 	// ErrUnavailable is what the functions of Config return, wrapped, when an engine does not
 	// answer and the same call may succeed later.
 	ErrUnavailable = errors.New("api: an engine does not answer")
@@ -134,6 +143,8 @@ func problemOf(err error) *Problem {
 	switch {
 	case errors.As(err, &p):
 		return p
+	case fpProblem(err) != nil:
+		return fpProblem(err)
 	case errors.Is(err, orchestrate.ErrNotFound):
 		return problem(CodeNotFound, "no investigation has this id")
 	case errors.Is(err, orchestrate.ErrConflict):
@@ -153,6 +164,27 @@ func problemOf(err error) *Problem {
 		p.cause = err
 		return p
 	}
+}
+
+// fpProblem is what a client may see of an error of package fp, whose texts are for people;
+// nil for other errors.
+func fpProblem(err error) *Problem {
+	var refused *fp.RefusedError
+	switch {
+	case errors.As(err, &refused):
+		p := problem(CodePatternRefused, "%s", refused)
+		p.Refusals = refused.Refusals
+		return p
+	case errors.Is(err, fp.ErrNotFound):
+		return problem(CodeNotFound, "%s", publicText(err, fp.ErrNotFound))
+	case errors.Is(err, fp.ErrForbidden):
+		return problem(CodeForbidden, "%s", publicText(err, fp.ErrForbidden))
+	case errors.Is(err, fp.ErrConflict):
+		return problem(CodeConflict, "%s", publicText(err, fp.ErrConflict))
+	case errors.Is(err, fp.ErrInvalid):
+		return problem(CodeInvalid, "%s", publicText(err, fp.ErrInvalid))
+	}
+	return nil
 }
 
 // publicText is the text of an error of the orchestrator, which it writes for people, without

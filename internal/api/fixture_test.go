@@ -18,6 +18,7 @@ import (
 	"github.com/aluskort/aluskort/internal/api"
 	"github.com/aluskort/aluskort/internal/api/token"
 	"github.com/aluskort/aluskort/internal/app"
+	"github.com/aluskort/aluskort/internal/audit"
 	"github.com/aluskort/aluskort/internal/clock"
 	"github.com/aluskort/aluskort/internal/config"
 	"github.com/aluskort/aluskort/internal/ingest"
@@ -191,6 +192,9 @@ func example(t testing.TB, ruleID string) string {
 	t.Fatalf("no example with rule %s", ruleID)
 	return ""
 }
+
+// unrecorded stands for an audit trail where nobody looks.
+func unrecorded(context.Context, string, []audit.Event) error { return nil }
 
 func must(b []byte, err error) []byte {
 	if err != nil {

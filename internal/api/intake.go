@@ -55,6 +55,7 @@ type intake struct {
 	letters []Letter
 	receipt Receipt
 	records int
+	refused Rejections
 }
 
 // take reads a body, and returns once everything in it is durable.
@@ -130,11 +131,12 @@ func (in *intake) reject(rec ingest.Record, source string, err error) {
 		out.Source, source = re.Source, re.Source
 	}
 	in.receipt.Rejected = append(in.receipt.Rejected, out)
+	in.refused.Add(source, err.Error(), rec.Raw)
 	in.letters = append(in.letters, Letter{Tenant: in.tenant, Source: source, Raw: rec.Raw, Reason: "intake", Text: err.Error()})
 }
 
-// settle makes the request durable: first what was refused, so that an answer that speaks of
-// it is true, then the alerts. When it fails the client sends everything again, and what
+// settle makes the request durable: first what was refused and its audit record, so that an
+// answer that speaks of it is true, then the alerts. When it fails the client sends everything again, and what
 // arrived twice only counts.
 func (in *intake) settle(ctx context.Context) error {
 	if len(in.letters) > 0 {
@@ -142,6 +144,9 @@ func (in *intake) settle(ctx context.Context) error {
 		defer cancel()
 		if err := in.api.cfg.DeadLetter(ctx, in.letters); err != nil {
 			return retryable(CodeUnavailable, 2, err, "the refused records could not be stored; nothing was acknowledged, send the request again")
+		}
+		if err := in.api.refused.add(ctx, in.tenant, &in.refused); err != nil {
+			return retryable(CodeUnavailable, 2, err, "the refused records could not be recorded; nothing was acknowledged, send the request again")
 		}
 		for _, l := range in.letters {
 			in.api.records.Add(1, l.Source, "rejected")

@@ -238,7 +238,7 @@ func limitedFake(t testing.TB, limits api.Limits) *fake {
 			}
 			return f.dead
 		},
-		OutboxLag: func() (int, time.Duration) { return f.rows, f.age }, Limits: limits,
+		Record: unrecorded, OutboxLag: func() (int, time.Duration) { return f.rows, f.age }, Limits: limits,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -248,7 +247,6 @@ func (a *API) approve(r *http.Request) (any, error) {
 		d.PlanHash = orchestrate.PlanHash(inv) // that of the version that If-Match named
 	}
 	if inv.WaitReason == investigate.WaitApproval && d.PlanHash != orchestrate.PlanHash(inv) {
-		a.refused(r.Context(), "approve", inv.ID, d, "the plan changed")
 		return nil, problem(CodeChanged, "the plan changed since it was shown; look at it again")
 	}
 	return a.decided(a.cfg.Investigations.Approve(r.Context(), inv.TenantID, inv.ID, d))
@@ -278,10 +276,6 @@ func (a *API) decided(inv *investigate.Investigation, err error) (any, error) {
 		return nil, err
 	}
 	return detailOf(inv), nil
-}
-
-func (a *API) refused(ctx context.Context, what, id string, d orchestrate.HumanDecision, why string) {
-	a.cfg.Log.WarnContext(ctx, "decision refused", "decision", what, "investigation", id, "actor", d.Actor, "role", d.Role, "why", why)
 }
 
 // Caller says who a token belongs to.

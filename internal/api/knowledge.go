@@ -87,7 +87,7 @@ func (a *API) intelStatus(w http.ResponseWriter, r *http.Request) error {
 
 // taxonomyImport serves POST /api/v1/taxonomy/import?version=.
 func (a *API) taxonomyImport(w http.ResponseWriter, r *http.Request) error {
-	part, err := a.cfg.Techniques.Import(r.Context(), a.file(w, r), r.URL.Query().Get("version"))
+	part, err := a.cfg.Techniques.Import(r.Context(), a.file(w, r), r.URL.Query().Get("version"), actorOf(r))
 	if err != nil {
 		return fileProblem(err)
 	}
@@ -101,4 +101,44 @@ func (a *API) taxonomyStatus(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return writeJSON(w, http.StatusOK, s)
+}
+
+// Reloaded says what is in force after a reload.
+type Reloaded struct {
+	// Changed names the parts that are other than before: rules, organisation, taxonomy.
+	Changed []string `json:"changed"`
+	Rules   int      `json:"rules"`
+	// Unusable are rules that are left out, as they were before.
+	Unusable   []string          `json:"unusable_rules"`
+	Techniques int               `json:"techniques"`
+	Versions   map[string]string `json:"versions"`
+}
+
+// reload serves POST /api/v1/reload.
+func (a *API) reload(r *http.Request) (any, error) {
+	if own := caller(r.Context()).Tenant; own != a.cfg.Owner {
+		return nil, problem(CodeForbidden, "this concerns every tenant; only tenant %q reloads", a.cfg.Owner)
+	}
+	out, err := a.cfg.Reload(r.Context(), actorOf(r))
+	if errors.Is(err, ErrUnusable) {
+		return nil, problem(CodeUnreadable, "nothing was changed: %s", publicText(err, ErrUnusable))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &out, nil
+}
+
+// priors serves GET /api/v1/priors.
+func (a *API) priors(w http.ResponseWriter, r *http.Request) error {
+	return writeJSON(w, http.StatusOK, a.cfg.Priors.Priors(caller(r.Context()).Tenant))
+}
+
+// refit serves POST /api/v1/priors/refit.
+func (a *API) refit(r *http.Request) (any, error) {
+	out, err := a.cfg.Priors.Refit(r.Context(), caller(r.Context()).Tenant, actorOf(r))
+	if err != nil {
+		return nil, err
+	}
+	return &out, nil
 }

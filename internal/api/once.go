@@ -151,8 +151,11 @@ func (a *API) answer(r *http.Request, id [32]byte, e *answered, decide func(*htt
 }
 
 func tagOf(body any) string {
-	if d, ok := body.(*Detail); ok {
-		return etag(d.Version)
+	switch b := body.(type) {
+	case *Detail:
+		return etag(b.Version)
+	case *PatternResult:
+		return etag(b.Pattern.Version)
 	}
 	return ""
 }

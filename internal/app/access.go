@@ -11,6 +11,7 @@ import (
 
 	"github.com/aluskort/aluskort/internal/alert"
 	"github.com/aluskort/aluskort/internal/api"
+	"github.com/aluskort/aluskort/internal/audit"
 	"github.com/aluskort/aluskort/internal/config"
 	"github.com/aluskort/aluskort/internal/engine/bus"
 	"github.com/aluskort/aluskort/internal/engine/store"
@@ -32,9 +33,25 @@ func (n *Node) NewAPI(tokens api.Verifier, health *ops.Health, metrics *ops.Regi
 	})
 	return api.New(api.Config{
 		Registry: n.Registry, Investigations: n.Engine, Tokens: tokens, Intel: liveIntel{n}, Techniques: techniques{n},
+		Patterns: n.Patterns, Priors: learnedPriors{n}, Backtest: n.Backtest, Record: n.Record, Reload: n.Reload, Owner: n.opts.Config.Tenant,
 		Health: health, Metrics: metrics, Clock: n.opts.Clock, Log: n.opts.Log,
 		Questions: n.NextQuestions, Offer: n.offerHTTP, DeadLetter: n.deadLetter, OutboxLag: n.OutboxLag,
 	})
+}
+
+// Record writes audit events that belong to no other change, in a transaction of their own.
+func (n *Node) Record(ctx context.Context, tenant string, events []audit.Event) error {
+	err := n.State.Update(ctx, func(tx store.Tx) error {
+		msgs, err := n.emitter.Emit(tx, tenant, events)
+		if err != nil {
+			return err
+		}
+		return n.relay.Outbox().Append(tx, msgs...)
+	})
+	if err != nil {
+		return fmt.Errorf("record %d audit events: %w", len(events), err)
+	}
+	return nil
 }
 
 // offerHTTP is Offer with the errors that the API tells apart.
@@ -157,8 +174,11 @@ func (l liveIntel) Len() int {
 type techniques struct{ n *Node }
 
 // Import implements api.Techniques.
-func (t techniques) Import(ctx context.Context, r io.Reader, version string) (api.TaxonomyPart, error) {
+func (t techniques) Import(ctx context.Context, r io.Reader, version, by string) (api.TaxonomyPart, error) {
 	b, err := taxonomy.NewStore(t.n.State).Import(ctx, r, taxonomy.Options{Version: version}, t.n.opts.Clock.Now())
+	if err == nil {
+		err = t.n.useTaxonomy(context.WithoutCancel(ctx), by)
+	}
 	if err != nil {
 		return api.TaxonomyPart{}, err
 	}
@@ -236,7 +256,7 @@ func (n *Node) Observe(ctx context.Context, r *ops.Registry) {
 		emit(ops.Sample{Value: float64(liveIntel{n}.Len())})
 	})
 	r.Collect("aluskort_evidence_rules", "Evidence rules in use.", ops.Gauge, nil, func(emit func(ops.Sample)) {
-		emit(ops.Sample{Value: float64(n.Rules.Used)})
+		emit(ops.Sample{Value: float64(n.Rules().Used)})
 	})
 }
 

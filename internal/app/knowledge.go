@@ -2,10 +2,16 @@ package app
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"maps"
 	"os"
+	"path"
+	"slices"
 	"time"
 
 	"github.com/aluskort/aluskort/internal/alert"
@@ -40,89 +46,176 @@ func newRegistry(mappings []string) (*ingest.Registry, error) {
 	return ingest.New(all...), nil
 }
 
-// knowledge is what the engine knows.
-type knowledge struct {
-	taxonomy orchestrateTaxonomy
-	sources  []evidence.Source
-}
-
 // RuleReport says which evidence rules are in use and which are not, and why.
 type RuleReport struct {
 	Used     int
 	Problems []rules.Problem
 }
 
-func (n *Node) openKnowledge(ctx context.Context) (*knowledge, error) {
-	tax, err := taxonomy.Shipped()
+// Rules says which evidence rules are in use now.
+func (n *Node) Rules() RuleReport {
+	k := n.know.Load()
+	return RuleReport{Used: k.rules.Len(), Problems: k.rules.Problems()}
+}
+
+// knowledge is what verdicts rest on beside the alerts, as files and imports say it. It is
+// immutable; Reload puts another in its place between two batches.
+type knowledge struct {
+	taxonomy *taxonomy.Taxonomy
+	org      *asset.Org
+	rules    *rules.Source
+	// digest identifies the content of each part, by its name.
+	digest map[string]string
+}
+
+// The parts of knowledge, as audit records name them.
+const (
+	partTaxonomy     = "taxonomy"
+	partOrganisation = "organisation"
+	partRules        = "rules"
+)
+
+// openKnowledge reads what the engine knows and returns its sources of evidence.
+func (n *Node) openKnowledge(ctx context.Context) ([]evidence.Source, error) {
+	k, err := n.readKnowledge(ctx)
 	if err != nil {
 		return nil, err
 	}
-	store := taxonomy.NewStore(n.State)
-	if tax, err = store.Load(ctx, tax); err != nil {
-		return nil, err
-	}
-	if err := n.openOrganisation(); err != nil {
-		return nil, err
-	}
-	ruleSource, err := n.loadRules()
-	if err != nil {
-		return nil, err
-	}
-	n.Rules = RuleReport{Used: ruleSource.Len(), Problems: ruleSource.Problems()}
+	n.know.Store(k)
 	n.Intel, n.liveIntel = intel.NewStore(n.State), intel.NewLive()
 	if err := n.Intel.Refresh(ctx, n.liveIntel, n.opts.Clock.Now()); err != nil {
 		return nil, err
 	}
-	return &knowledge{taxonomy: orchestrateTaxonomy{tax}, sources: []evidence.Source{ruleSource, intel.NewSource(n.liveIntel)}}, nil
+	return []evidence.Source{liveRules{n}, intel.NewSource(n.liveIntel)}, nil
 }
 
-// openOrganisation reads the description of the organisation; without one nothing is known of it.
-func (n *Node) openOrganisation() error {
-	if n.org = n.opts.Org; n.org != nil {
-		return nil
+// readKnowledge reads everything anew and changes nothing.
+func (n *Node) readKnowledge(ctx context.Context) (*knowledge, error) {
+	k := &knowledge{digest: map[string]string{}}
+	var err error
+	if k.taxonomy, err = n.readTaxonomy(ctx); err != nil {
+		return nil, err
 	}
-	path, named := n.opts.Config.Org, n.opts.Config.Org != ""
-	if !named {
-		path = n.dir.Path("org.yaml")
+	k.digest[partTaxonomy] = taxonomyDigest(k.taxonomy)
+	if k.org, k.digest[partOrganisation], err = n.readOrganisation(); err != nil {
+		return nil, err
 	}
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) && !named {
-		n.org = &asset.Org{}
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("organisation: %w", err)
-	}
-	n.org, err = asset.Load(f, path)
-	return errors.Join(err, f.Close())
-}
-
-// organisation adapts the description of the organisation to the orchestrator.
-type organisation struct{ org *asset.Org }
-
-func (o organisation) Adjust(tenant string, s alert.Severity, entities []alert.Entity, at time.Time) (alert.Severity, string) {
-	return o.org.Resolver(tenant).Adjust(s, entities, at)
-}
-
-func (o organisation) CommonLink(tenant string, kind alert.LinkKind, value string) bool {
-	return o.org.Resolver(tenant).CommonLink(kind, value)
-}
-
-func (n *Node) loadRules() (*rules.Source, error) {
-	folders := []fs.FS{shipped.FS, os.DirFS(n.dir.Path("rules"))}
+	folders := []fs.FS{os.DirFS(n.dir.Path("rules"))}
 	for _, d := range n.opts.Config.Rules.Dirs {
 		folders = append(folders, os.DirFS(d))
+	}
+	before, err := digestOf(folders)
+	if err != nil {
+		return nil, err
 	}
 	weights, err := LoadWeights(n.opts.Config.Reason.Weights)
 	if err != nil {
 		return nil, err
 	}
-	return LoadRules(folders, n.org, weights, func(source string) map[string][]string {
+	k.rules, err = LoadRules(append([]fs.FS{shipped.FS}, folders...), k.org, weights, func(source string) map[string][]string {
 		if a, ok := n.Registry.Adapter(source); ok {
 			return a.Descriptor().Fields
 		}
 		return nil
 	})
+	if err != nil {
+		return nil, err
+	}
+	if k.digest[partRules], err = digestOf(folders); err == nil && k.digest[partRules] != before {
+		err = errors.New("rule folders changed while they were read; try again")
+	}
+	return k, err
+}
+
+func (n *Node) readTaxonomy(ctx context.Context) (*taxonomy.Taxonomy, error) {
+	tax, err := taxonomy.Shipped()
+	if err != nil {
+		return nil, err
+	}
+	return taxonomy.NewStore(n.State).Load(ctx, tax)
+}
+
+// taxonomyDigest identifies which techniques there are and what they are called.
+func taxonomyDigest(t *taxonomy.Taxonomy) string {
+	h := sha256.New()
+	for _, x := range t.All() {
+		fmt.Fprintf(h, "%q %q %v\n", x.ID, x.Name, x)
+	}
+	for _, part := range slices.Sorted(maps.Keys(t.Versions())) {
+		fmt.Fprintf(h, "%q %q\n", part, t.Versions()[part])
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// digestOf identifies the content of the rule files of folders.
+func digestOf(folders []fs.FS) (string, error) {
+	h := sha256.New()
+	for i, f := range folders {
+		err := fs.WalkDir(f, ".", func(name string, d fs.DirEntry, err error) error {
+			if ext := path.Ext(name); err != nil || d.IsDir() || ext != ".yml" && ext != ".yaml" {
+				return err
+			}
+			b, err := fs.ReadFile(f, name)
+			if err != nil {
+				return err
+			}
+			sum := sha256.Sum256(b)
+			fmt.Fprintf(h, "%d %q %x\n", i, name, sum)
+			return nil
+		})
+		if err != nil {
+			return "", fmt.Errorf("rule folder %d: %w", i+1, err)
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// readOrganisation reads the description of the organisation and its digest; without one
+// nothing is known of it.
+func (n *Node) readOrganisation() (*asset.Org, string, error) {
+	if n.opts.Org != nil {
+		return n.opts.Org, "", nil
+	}
+	file, named := n.opts.Config.Org, n.opts.Config.Org != ""
+	if !named {
+		file = n.dir.Path("org.yaml")
+	}
+	f, err := os.Open(file)
+	if errors.Is(err, fs.ErrNotExist) && !named {
+		return &asset.Org{}, "", nil
+	}
+	if err != nil {
+		return nil, "", fmt.Errorf("organisation: %w", err)
+	}
+	h := sha256.New()
+	org, err := asset.Load(io.TeeReader(f, h), file)
+	return org, hex.EncodeToString(h.Sum(nil)), errors.Join(err, f.Close())
+}
+
+// liveRules asks the rules in force.
+type liveRules struct{ n *Node }
+
+// Name implements evidence.Source.
+func (l liveRules) Name() string { return l.n.know.Load().rules.Name() }
+
+// Gather implements evidence.Source.
+func (l liveRules) Gather(ctx context.Context, subjects []evidence.Subject) ([]evidence.Finding, error) {
+	return l.n.know.Load().rules.Gather(ctx, subjects)
+}
+
+// organisation adapts the description of the organisation in force to the orchestrator.
+type organisation struct{ n *Node }
+
+func (o organisation) resolver(tenant string) *asset.Resolver {
+	return o.n.know.Load().org.Resolver(tenant)
+}
+
+func (o organisation) Adjust(tenant string, s alert.Severity, entities []alert.Entity, at time.Time) (alert.Severity, string) {
+	return o.resolver(tenant).Adjust(s, entities, at)
+}
+
+func (o organisation) CommonLink(tenant string, kind alert.LinkKind, value string) bool {
+	return o.resolver(tenant).CommonLink(kind, value)
 }
 
 // LoadWeights reads a file of fitted weights; an empty path means none. A file that is not within
@@ -157,14 +250,14 @@ func LoadRules(folders []fs.FS, org rules.Org, weights *weight.Table, fields fun
 	return rules.New(cfg), nil
 }
 
-// orchestrateTaxonomy adapts the taxonomy to the orchestrator.
-type orchestrateTaxonomy struct{ t *taxonomy.Taxonomy }
+// orchestrateTaxonomy adapts the taxonomy in force to the orchestrator.
+type orchestrateTaxonomy struct{ n *Node }
 
 func (o orchestrateTaxonomy) Resolve(ids []string) ([]investigate.Technique, []string) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	known, unknown := o.t.Resolve(ids)
+	known, unknown := o.n.know.Load().taxonomy.Resolve(ids)
 	out := make([]investigate.Technique, len(known))
 	for i, k := range known {
 		out[i] = investigate.Technique{ID: k.ID, Name: k.Name, Confidence: 1}

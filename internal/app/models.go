@@ -67,7 +67,7 @@ func (n *Node) lookupAsset(inv *investigate.Investigation, value string) (string
 			subject = append(subject, e)
 		}
 	}
-	severity, why := organisation{n.org}.Adjust(inv.TenantID, alert.Medium, subject, inv.FirstSeen)
+	severity, why := organisation{n}.Adjust(inv.TenantID, alert.Medium, subject, inv.FirstSeen)
 	if why == "" {
 		return "The organisation says nothing about it.", nil
 	}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -68,7 +69,6 @@ type Node struct {
 	Audit    *auditlog.Service
 	Bus      *bus.Bus
 	State    store.DB
-	Rules    RuleReport
 	Intel    *intel.Store
 	Patterns *fp.Store
 
@@ -79,12 +79,17 @@ type Node struct {
 	thresholds reason.Thresholds
 	auditDB    store.DB
 	relay      *store.Relay
+	emitter    *numbered
 	stages     []stage
 	flow       *flow
 	// liveIntel is the index that the indicators source reads; Refresh swaps it.
 	liveIntel *intel.Live
 	gate      *fp.Gate
-	org       *asset.Org
+	// know is what verdicts rest on. steady is held for reading while a batch is in work and for
+	// writing while know changes; changing lets one change be prepared at a time.
+	know     atomic.Pointer[knowledge]
+	steady   sync.RWMutex
+	changing sync.Mutex
 	// priors are those in force; judgements is what they are learned from.
 	priors     *prior.Current
 	judgements *priorstore.Store
@@ -193,7 +198,7 @@ func (n *Node) build(ctx context.Context) error {
 		return pipeline.Stage{Bus: n.Bus, Clock: n.opts.Clock, Log: n.opts.Log}
 	}
 	parser := &pipeline.Parser{Stage: base(), Entities: n.newParser(), Blobs: blobs, Fields: n.Registry.Fields, OnDead: n.flow.dead, Normalise: n.normalise}
-	orchestrator := &pipeline.Orchestrator{Stage: base(), Engine: n.Engine, Blobs: blobs, Fields: n.Registry.Fields, OnDead: n.flow.dead,
+	orchestrator := &pipeline.Orchestrator{Stage: base(), Engine: n.Engine, Steady: &n.steady, Blobs: blobs, Fields: n.Registry.Fields, OnDead: n.flow.dead,
 		OnRevised: func(k int) { n.revisions.Add(int64(k)) }}
 	auditor := &pipeline.Auditor{Stage: base(), Chain: n.Audit}
 	always := func() bool { return true }
@@ -263,7 +268,7 @@ func (n *Node) buildEngine(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	know, err := n.openKnowledge(ctx)
+	sources, err := n.openKnowledge(ctx)
 	if err != nil {
 		return err
 	}
@@ -271,12 +276,13 @@ func (n *Node) buildEngine(ctx context.Context) error {
 	n.thresholds = reason.DefaultThresholds()
 	n.thresholds.Malicious, n.thresholds.Suspicious, n.thresholds.Benign, n.thresholds.MinBits = r.Malicious, r.Suspicious, r.Benign, r.MinBits
 	emitting := &numbered{emitter: emitter}
+	n.emitter = emitting
 	if err := errors.Join(n.openPatterns(ctx, emitting), n.openPriors(ctx)); err != nil {
 		return err
 	}
 	n.Engine, err = orchestrate.New(orchestrate.Config{
-		DB: n.State, Outbox: n.relay.Outbox(), Audit: emitting, Taxonomy: know.taxonomy, Planner: planner,
-		Sources: know.sources, Org: organisation{n.org}, Prior: n.priors.Prior, Judgements: n.judgements, ShortCircuit: orchestrate.ShortCircuit{Gate: n.gate, Store: n.Patterns}, Fields: n.Registry.Fields, Thresholds: n.thresholds, Window: n.opts.Config.Fold.Window.Std(),
+		DB: n.State, Outbox: n.relay.Outbox(), Audit: emitting, Taxonomy: orchestrateTaxonomy{n}, Planner: planner,
+		Sources: sources, Org: organisation{n}, Prior: n.priors.Prior, Judgements: n.judgements, ShortCircuit: orchestrate.ShortCircuit{Gate: n.gate, Store: n.Patterns}, Fields: n.Registry.Fields, Thresholds: n.thresholds, Window: n.opts.Config.Fold.Window.Std(),
 		Clock: n.opts.Clock, Log: n.opts.Log,
 		OnCommit: func(out []orchestrate.Outcome) {
 			n.flow.decided(len(out))
@@ -294,7 +300,7 @@ const patternsEvery = 5 * time.Second
 
 func (n *Node) openPatterns(ctx context.Context, emitter fp.Emitter) (err error) {
 	n.gate = &fp.Gate{Patterns: &fp.Matcher{}, Switches: &fp.Switches{}}
-	n.Patterns, err = fp.NewStore(fp.Config{DB: n.State, Outbox: n.relay.Outbox(), Audit: emitter, Clock: n.opts.Clock, IDs: id.NewSource(nil), Gate: n.gate})
+	n.Patterns, err = fp.NewStore(fp.Config{DB: n.State, Outbox: n.relay.Outbox(), Audit: emitter, Clock: n.opts.Clock, IDs: id.NewSource(nil), Gate: n.gate, SystemTenant: n.opts.Config.Tenant})
 	if err != nil {
 		return err
 	}
@@ -350,12 +356,9 @@ func (n *Node) learn(ctx context.Context) error {
 			return nil
 		case <-t.C:
 		}
-		snapshot, err := n.judgements.Refit(ctx, n.opts.Clock.Now())
-		if err != nil {
+		if _, err := n.refit(ctx, ""); err != nil {
 			n.opts.Log.Error("priors not fitted", "error", err)
-			continue
 		}
-		n.priors.Replace(snapshot)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/aluskort/aluskort/internal/alert"
+	"github.com/aluskort/aluskort/internal/api"
 	"github.com/aluskort/aluskort/internal/audit"
 	"github.com/aluskort/aluskort/internal/auditlog"
 	"github.com/aluskort/aluskort/internal/ingest"
@@ -86,6 +87,7 @@ func NewSession(n *Node, source, tenant string, times *Times) *Session {
 // records so far; it may be nil.
 func (s *Session) Read(ctx context.Context, r io.Reader, name string, progress func(records int)) error {
 	var batch []alert.Alert
+	var refused api.Rejections
 	flush := func() error {
 		if len(batch) == 0 {
 			return nil
@@ -99,6 +101,9 @@ func (s *Session) Read(ctx context.Context, r io.Reader, name string, progress f
 		a, err := s.node.Registry.Normalise(rec, s.source, s.tenant, s.node.opts.Clock.Now())
 		if err != nil {
 			e.rejected, e.heartbeat = err, errors.Is(err, ingest.ErrHeartbeat)
+			if !e.heartbeat {
+				refused.Add(sourceOf(err, s.source), err.Error(), rec.Raw)
+			}
 		} else {
 			e.source, e.alertID = a.Source, a.ID
 			batch = append(batch, a)
@@ -112,7 +117,28 @@ func (s *Session) Read(ctx context.Context, r io.Reader, name string, progress f
 		}
 		return ctx.Err()
 	})
-	return errors.Join(err, flush())
+	return errors.Join(err, flush(), s.recordRefused(ctx, &refused))
+}
+
+// recordRefused puts one record about the refused records of an input into the audit trail.
+func (s *Session) recordRefused(ctx context.Context, refused *api.Rejections) error {
+	if refused.Count() == 0 {
+		return nil
+	}
+	event, err := refused.Event(s.node.opts.Clock.Now())
+	if err != nil {
+		return err
+	}
+	return s.node.Record(ctx, s.tenant, []audit.Event{event})
+}
+
+// sourceOf is the source that refused a record, as far as that is known.
+func sourceOf(err error, asked string) string {
+	var reject *ingest.RejectError
+	if errors.As(err, &reject) && reject.Source != "" {
+		return reject.Source
+	}
+	return asked
 }
 
 // ReadFile reads one file; "-" is not special here.

@@ -240,17 +240,24 @@ func (e *Engine) jobsOf(tx store.Tx, owner string, picked []candidate) ([]Job, e
 	for i, c := range picked {
 		ids[i] = c.id
 	}
-	rows, err := e.loadRows(tx, ids)
+	rows, _, err := e.loadRows(tx, ids)
 	if err != nil {
 		return nil, err
 	}
 	out := make([]Job, 0, len(picked))
 	for _, c := range picked {
 		r := rows[c.id]
-		if r == nil {
+		var m *alert.Message
+		if r != nil {
+			m, _, err = e.alertAt(tx, r.last)
+		}
+		if r == nil || errors.Is(err, ErrDamaged) || errors.Is(err, ErrNotFound) {
+			// What cannot be read cannot be asked about; the reviser sets it aside.
+			if _, err := tx.Exec(deleteJob, c.id); err != nil {
+				return nil, err
+			}
 			continue
 		}
-		m, _, err := e.alertAt(tx, r.last)
 		if err != nil {
 			return nil, err
 		}
@@ -338,28 +345,22 @@ func (e *Engine) RenewJobs(ctx context.Context, jobs []Job) error {
 // FinishJobs applies what became of jobs, in one transaction with the audit events. A job whose
 // lease another worker took meanwhile changes nothing but the account of what was spent.
 func (e *Engine) FinishJobs(ctx context.Context, list []Consulted) error {
-	err := e.db.Update(ctx, func(tx store.Tx) error {
-		w := &writer{e: e, tx: tx, now: e.cfg.Clock.Now(), dirty: map[string]bool{}}
+	pick := func(store.Tx) ([]string, error) {
 		ids := make([]string, len(list))
 		for i := range list {
 			ids[i] = list[i].Job.Investigation.ID
 		}
-		var err error
-		if w.rows, err = e.loadRows(tx, ids); err != nil {
-			return err
-		}
+		return ids, nil
+	}
+	_, err := e.each(ctx, pick, func(w *writer, ids []string) error {
 		for i := range list {
-			if err := w.finish(&list[i]); err != nil {
-				return err
+			if slices.Contains(ids, list[i].Job.Investigation.ID) {
+				if err := w.finish(&list[i]); err != nil {
+					return err
+				}
 			}
 		}
-		if len(w.touched) == 0 {
-			return w.send()
-		}
-		if err := w.save(); err != nil {
-			return err
-		}
-		return w.send()
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("apply opinions of a model: %w", err)
@@ -478,29 +479,14 @@ func (e *Engine) Recover(ctx context.Context) (looked int, err error) {
 	if l := e.level(); l != investigate.FullCapability && l != investigate.SecondaryActive {
 		return 0, nil
 	}
-	err = e.db.Update(ctx, func(tx store.Tx) error {
-		w := &writer{e: e, tx: tx, now: e.cfg.Clock.Now(), dirty: map[string]bool{}}
-		var ids []string
-		err := query1(tx, selectDegraded, []any{reviseAtOnce}, func(rows store.Rows) error {
-			var id string
-			err := rows.Scan(&id)
-			ids = append(ids, id)
-			return err
-		})
-		if looked = len(ids); err != nil || looked == 0 {
-			return err
-		}
-		if w.rows, err = e.loadRows(tx, ids); err != nil {
-			return err
-		}
+	looked, err = e.each(ctx, pickIDs(selectDegraded, reviseAtOnce), func(w *writer, ids []string) error {
 		for _, id := range ids {
-			w.touch(id)
-			w.revise(w.rows[id])
+			if r := w.rows[id]; r != nil {
+				w.touch(id)
+				w.revise(r)
+			}
 		}
-		if err := w.save(); err != nil {
-			return err
-		}
-		return w.send()
+		return nil
 	})
 	if err != nil {
 		return 0, fmt.Errorf("decide again after degradation: %w", err)

@@ -36,7 +36,7 @@ func (e *Engine) Related(ctx context.Context, inv *investigate.Investigation, en
 		for id := range ids {
 			list = append(list, id)
 		}
-		rows, err := e.loadRows(tx, list)
+		rows, _, err := e.loadRows(tx, list) // what cannot be read tells nothing
 		if err != nil {
 			return err
 		}

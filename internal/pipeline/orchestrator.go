@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -24,9 +25,25 @@ type Orchestrator struct {
 	Fields func(source string, raw []byte) (alert.Fields, error)
 	// OnDead is told how many records went to the dead letters.
 	OnDead func(n int)
+	// Steady, when set, is held for reading from the evaluation of a batch to its commit. Whoever
+	// holds it for writing changes what verdicts rest on between two batches.
+	Steady *sync.RWMutex
 	// OnRevised is told how many verdicts a revision changed.
 	OnRevised func(n int)
 	committed chan struct{} // holds a token while there may be something to revise
+}
+
+// begin and end are around a batch.
+func (o *Orchestrator) begin() {
+	if o.Steady != nil {
+		o.Steady.RLock()
+	}
+}
+
+func (o *Orchestrator) end() {
+	if o.Steady != nil {
+		o.Steady.RUnlock()
+	}
 }
 
 // reviseEvery is how long the reviser rests when it is not woken.
@@ -135,13 +152,16 @@ func (o *Orchestrator) Run(ctx context.Context) error {
 			if err != nil {
 				return ended(ctx, err)
 			}
+			o.begin()
 			ev, err := o.evaluate(ctx, batch)
 			if err != nil {
+				o.end()
 				return ended(ctx, err)
 			}
 			select {
 			case ready <- ev:
 			case <-ctx.Done():
+				o.end()
 				return nil
 			}
 		}
@@ -149,7 +169,9 @@ func (o *Orchestrator) Run(ctx context.Context) error {
 	g.Go(func() error { return ended(ctx, o.revise(ctx)) })
 	g.Go(func() error {
 		for ev := range ready {
-			if err := o.commit(ctx, ev); err != nil {
+			err := o.commit(ctx, ev)
+			o.end()
+			if err != nil {
 				return ended(ctx, err)
 			}
 			o.wake()

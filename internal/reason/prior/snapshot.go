@@ -103,6 +103,41 @@ func (s *Snapshot) Len() int {
 	return len(s.entries)
 }
 
+// Learned is what people's verdicts taught about one analytic.
+type Learned struct {
+	Tenant    string `json:"tenant"`
+	Source    string `json:"source"`
+	Analytic  string `json:"analytic"`
+	Malicious int    `json:"malicious"`
+	Benign    int    `json:"benign"`
+	// Bits are the prior log-odds by severity, Moved by how much they differ from those of the
+	// severity alone.
+	Bits  map[string]float64 `json:"bits"`
+	Moved map[string]float64 `json:"moved"`
+}
+
+// Learned lists what was learned for a tenant, by source and analytic.
+func (s *Snapshot) Learned(tenant string) []Learned {
+	out := []Learned{}
+	if s == nil {
+		return out
+	}
+	for i := range s.entries {
+		e := &s.entries[i]
+		if e.Tenant != tenant {
+			continue
+		}
+		l := Learned{Tenant: e.Tenant, Source: e.Source, Analytic: e.Analytic, Malicious: e.Malicious, Benign: e.Benign,
+			Bits: map[string]float64{}, Moved: map[string]float64{}}
+		for severity, bits := range e.Bits {
+			level := alert.Severity(severity)
+			l.Bits[level.String()], l.Moved[level.String()] = bits, round(bits-reason.SeverityPrior(level).Bits)
+		}
+		out = append(out, l)
+	}
+	return out
+}
+
 // Prior returns the prior of an analytic: learned where people have judged it, else that of the
 // severity. Its Source says which, and names the version.
 func (s *Snapshot) Prior(tenant, source, analytic string, severity alert.Severity) reason.Prior {

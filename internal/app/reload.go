@@ -1,0 +1,159 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aluskort/aluskort/internal/api"
+	"github.com/aluskort/aluskort/internal/audit"
+	"github.com/aluskort/aluskort/internal/engine/store"
+	"github.com/aluskort/aluskort/internal/reason/rules"
+)
+
+// maxListed bounds the problems that an error names.
+const maxListed = 20
+
+// Reload reads org.yaml, the rule folders and the taxonomy again and puts them into force
+// between two batches, all of them or none: with a file that cannot be used, or a rule that
+// became unusable, everything stays as it was and the error, which wraps api.ErrUnusable, says
+// what is wrong. by is who asked; the trail has a record of what changed, and of a refusal.
+func (n *Node) Reload(ctx context.Context, by string) (api.Reloaded, error) {
+	n.changing.Lock()
+	defer n.changing.Unlock()
+	old := n.know.Load()
+	next, err := n.readKnowledge(ctx)
+	if err == nil {
+		err = newProblems(old.rules, next.rules)
+	}
+	switch {
+	case err == nil:
+		return n.use(ctx, by, next)
+	case errors.Is(err, store.ErrUnavailable):
+		return api.Reloaded{}, fmt.Errorf("%w: %w", api.ErrUnavailable, err)
+	case ctx.Err() != nil:
+		return api.Reloaded{}, err
+	}
+	if lost := n.recordChange(ctx, by, old, nil, err); lost != nil {
+		n.opts.Log.Error("a refused reload is not in the audit trail", "by", by, "error", lost)
+	}
+	return api.Reloaded{}, fmt.Errorf("%w: %w", api.ErrUnusable, err)
+}
+
+// useTaxonomy puts the stored taxonomy into force and leaves the files as they were read.
+func (n *Node) useTaxonomy(ctx context.Context, by string) error {
+	n.changing.Lock()
+	defer n.changing.Unlock()
+	tax, err := n.readTaxonomy(ctx)
+	if err != nil {
+		return err
+	}
+	next := *n.know.Load()
+	next.taxonomy, next.digest = tax, maps.Clone(next.digest)
+	next.digest[partTaxonomy] = taxonomyDigest(tax)
+	_, err = n.use(ctx, by, &next)
+	return err
+}
+
+// use puts knowledge into force once the record of it is durable. The caller holds changing.
+func (n *Node) use(ctx context.Context, by string, next *knowledge) (api.Reloaded, error) {
+	old := n.know.Load()
+	out := api.Reloaded{
+		Changed: changed(old, next), Rules: next.rules.Len(), Unusable: reasonsOf(next.rules.Problems()),
+		Techniques: next.taxonomy.Len(), Versions: next.taxonomy.Versions(),
+	}
+	if len(out.Changed) > 0 {
+		if err := n.recordChange(ctx, by, old, next, nil); err != nil {
+			return api.Reloaded{}, err
+		}
+	}
+	n.steady.Lock()
+	defer n.steady.Unlock()
+	n.know.Store(next)
+	return out, nil
+}
+
+// changed names the parts that differ.
+func changed(old, next *knowledge) []string {
+	out := []string{}
+	for part, digest := range next.digest {
+		if old.digest[part] != digest {
+			out = append(out, part)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// newProblems is an error when rules are unusable that were not before.
+func newProblems(old, next *rules.Source) error {
+	known := map[rules.Problem]bool{}
+	for _, p := range old.Problems() {
+		known[p] = true
+	}
+	fresh := slices.DeleteFunc(slices.Clone(next.Problems()), func(p rules.Problem) bool { return known[p] })
+	if len(fresh) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d rules cannot be used: %s", len(fresh), strings.Join(reasonsOf(fresh), "; "))
+}
+
+func reasonsOf(list []rules.Problem) []string {
+	out := make([]string, 0, min(len(list), maxListed))
+	for _, p := range list[:min(len(list), maxListed)] {
+		out = append(out, p.Reason)
+	}
+	if more := len(list) - maxListed; more > 0 {
+		out = append(out, fmt.Sprintf("and %d more", more))
+	}
+	return out
+}
+
+// recordChange says in the trail of the installation's owner what verdicts rest on from now on,
+// or, without next, that a change was refused and why.
+func (n *Node) recordChange(ctx context.Context, by string, old, next *knowledge, refused error) error {
+	event, err := changeEvent(n.opts.Clock.Now(), by, old, next, refused)
+	if err != nil {
+		return err
+	}
+	return n.Record(ctx, n.opts.Config.Tenant, []audit.Event{event})
+}
+
+const maxChangeText = 4 << 10
+
+func changeEvent(now time.Time, by string, old, next *knowledge, refused error) (audit.Event, error) {
+	var o audit.Object
+	status, before, after := "applied", old.digest, map[string]string{}
+	if next != nil {
+		o.Strs("changed", changed(old, next))
+		after = next.digest
+	} else {
+		status = "refused"
+	}
+	for _, part := range slices.Sorted(maps.Keys(before)) {
+		if next == nil || before[part] != after[part] {
+			o.Str(part+"_before", before[part])
+		}
+		if next != nil && before[part] != after[part] {
+			o.Str(part+"_after", after[part])
+		}
+	}
+	decision, err := o.Finish()
+	o.Reset()
+	o.Str("outcome_status", status)
+	severity := audit.SeverityInfo
+	if refused != nil {
+		severity = audit.SeverityWarning
+		text := strings.ToValidUTF8(refused.Error(), "\uFFFD")
+		o.Str("reason", strings.ToValidUTF8(text[:min(len(text), maxChangeText)], "\uFFFD"))
+	}
+	outcome, err2 := o.Finish()
+	return audit.Event{
+		Type: audit.ConfigChanged, Timestamp: now.UnixMicro(), Severity: severity, ActorType: audit.ActorHuman,
+		ActorID: strings.ToValidUTF8(by, "\uFFFD"), SourceService: "app", Decision: decision, Outcome: outcome,
+	}, errors.Join(err, err2)
+}
