@@ -16,14 +16,14 @@ var layers = [][]string{
 	{"internal/engine"},
 	// Parts that do one thing each.
 	{"internal/ingest", "internal/sigma", "internal/respond", "internal/llm", "internal/auth"},
-	{"internal/parse", "internal/gateway", "internal/knowledge", "internal/asset", "internal/ctem", "internal/atlas",
+	{"internal/parse", "internal/knowledge", "internal/asset", "internal/ctem", "internal/atlas",
 		"internal/fp", "internal/correlate", "internal/auditlog"},
 	// The arithmetic of evidence, and the rules of an investigation that use it.
 	{"internal/reason"},
 	{"internal/investigate"},
 	// Services that join parts.
-	{"internal/orchestrate", "internal/batch"},
-	{"internal/pipeline", "internal/result"},
+	{"internal/orchestrate", "internal/batch", "internal/gateway"},
+	{"internal/pipeline", "internal/result", "internal/consult"},
 	{"internal/api", "internal/console", "internal/bench", "internal/eval", "internal/demo", "internal/doctor"},
 	{"internal/app"},
 	{"cmd"},
