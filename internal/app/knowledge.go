@@ -107,6 +107,18 @@ func (o organisation) CommonLink(tenant string, kind alert.LinkKind, value strin
 	return o.org.Resolver(tenant).CommonLink(kind, value)
 }
 
+func (o organisation) LinkValue(tenant string, l *alert.Link, a *alert.Alert) string {
+	return o.org.Resolver(tenant).LinkValue(l, a)
+}
+
+func (o organisation) Canonical(tenant, value string, a *alert.Alert) string {
+	return o.org.Resolver(tenant).Canonical(value, a)
+}
+
+func (o organisation) Owner(tenant string, e *alert.Entity, at time.Time) (string, bool) {
+	return o.org.Resolver(tenant).Owner(e, at)
+}
+
 func (n *Node) loadRules() (*rules.Source, error) {
 	folders := []fs.FS{shipped.FS, os.DirFS(n.dir.Path("rules"))}
 	for _, d := range n.opts.Config.Rules.Dirs {
