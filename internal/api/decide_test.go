@@ -80,7 +80,25 @@ func TestList(t *testing.T) {
 			t.Errorf("filtered list holds %+v", i)
 		}
 	}
-	for _, q := range []string{"state=open", "wait_reason=coffee", "classification=bad", "limit=0", "limit=501", "limit=x", "cursor=-1", "sort=age"} {
+	var queue []string
+	for q := "order=urgency&limit=2"; ; {
+		p := list(q)
+		for _, i := range p.Investigations {
+			if i.State != "awaiting_human" || i.RiskState == "" {
+				t.Errorf("the queue holds %+v", i)
+			}
+			queue = append(queue, i.ID)
+		}
+		if p.Next == "" {
+			break
+		}
+		q = "order=urgency&limit=2&cursor=" + p.Next
+	}
+	waiting := len(list("state=awaiting_human&limit=500").Investigations)
+	if slices.Sort(queue); len(slices.Compact(queue)) != waiting {
+		t.Errorf("%d of %d that wait are in the queue", len(queue), waiting)
+	}
+	for _, q := range []string{"state=open", "wait_reason=coffee", "classification=bad", "limit=0", "limit=501", "limit=x", "cursor=-1", "sort=age", "order=age"} {
 		if p := shared.call(t, token.Analyst, "GET", "/api/v1/investigations?"+q, nil).problem(t); p.Code != api.CodeInvalid {
 			t.Errorf("%s: %+v", q, p)
 		}

@@ -18,7 +18,7 @@ import (
 	"github.com/aluskort/aluskort/internal/result"
 )
 
-// Page is one page of investigations, newest first. Next continues it; empty at the end.
+// Page is one page of investigations, in the order that was asked for. Next continues it; empty at the end.
 type Page struct {
 	Investigations []orchestrate.Summary `json:"investigations"`
 	Next           string                `json:"next,omitempty"`
@@ -27,16 +27,20 @@ type Page struct {
 // Detail is one investigation with what was folded into it and what people decided.
 type Detail struct {
 	result.Investigation
-	Title     string                 `json:"title"`
-	Source    string                 `json:"source"`
-	Analytic  string                 `json:"analytic"`
-	Version   int64                  `json:"version"`
-	Overdue   bool                   `json:"overdue,omitempty"`
-	Reopened  int                    `json:"reopened,omitempty"`
-	WakeAt    time.Time              `json:"wake_at,omitzero"`
-	Entities  []result.Entity        `json:"entities"`
-	Decisions []investigate.Decision `json:"decisions"`
-	Tasks     []investigate.Task     `json:"tasks"`
+	Title    string    `json:"title"`
+	Source   string    `json:"source"`
+	Analytic string    `json:"analytic"`
+	Version  int64     `json:"version"`
+	Overdue  bool      `json:"overdue,omitempty"`
+	Reopened int       `json:"reopened,omitempty"`
+	WakeAt   time.Time `json:"wake_at,omitzero"`
+	// DueAt is when the wait is overdue or its approval expires; RemindedAt is when a second
+	// reviewer was told that half of it is over.
+	DueAt      time.Time              `json:"due_at,omitzero"`
+	RemindedAt time.Time              `json:"reminded_at,omitzero"`
+	Entities   []result.Entity        `json:"entities"`
+	Decisions  []investigate.Decision `json:"decisions"`
+	Tasks      []investigate.Task     `json:"tasks"`
 	// Members are the newest folded alerts; MoreMembers says that there are older ones.
 	Members     []result.Alert `json:"members"`
 	MoreMembers bool           `json:"more_members,omitempty"`
@@ -68,8 +72,8 @@ func (a *API) list(w http.ResponseWriter, r *http.Request) error {
 func filterOf(r *http.Request) (f orchestrate.Filter, err error) {
 	q := r.URL.Query()
 	for name := range q {
-		if !slices.Contains([]string{"state", "wait_reason", "classification", "limit", "cursor"}, name) {
-			return f, problem(CodeInvalid, "there is no filter %.40q; use state, wait_reason, classification, limit, cursor", name)
+		if !slices.Contains([]string{"state", "wait_reason", "classification", "order", "limit", "cursor"}, name) {
+			return f, problem(CodeInvalid, "there is no filter %.40q; use state, wait_reason, classification, order, limit, cursor", name)
 		}
 	}
 	f.State = investigate.State(q.Get("state"))
@@ -84,6 +88,13 @@ func filterOf(r *http.Request) (f orchestrate.Filter, err error) {
 	}
 	if f.Classification != "" && !slices.Contains(classes(), evidence.Classification(f.Classification)) {
 		return f, problem(CodeInvalid, "classification %.40q; use one of %v", f.Classification, classes())
+	}
+	switch order := q.Get("order"); order {
+	case "", "newest":
+	case "urgency":
+		f.Urgent = true
+	default:
+		return f, problem(CodeInvalid, "order %.40q; use newest or urgency", order)
 	}
 	if s := q.Get("limit"); s != "" {
 		if f.Limit, err = strconv.Atoi(s); err != nil || f.Limit < 1 || f.Limit > 500 {
@@ -139,7 +150,7 @@ func (a *API) get(w http.ResponseWriter, r *http.Request) error {
 func detailOf(inv *investigate.Investigation) *Detail {
 	d := &Detail{
 		Investigation: result.OfInvestigation(inv), Title: inv.Title, Source: inv.Source, Analytic: inv.Analytic, Version: inv.Version,
-		Overdue: inv.Overdue, Reopened: inv.Reopened, WakeAt: inv.WakeAt, Entities: []result.Entity{}, Decisions: inv.Decisions, Tasks: inv.Tasks, Members: []result.Alert{},
+		Overdue: inv.Overdue, Reopened: inv.Reopened, WakeAt: inv.WakeAt, DueAt: inv.DueAt, RemindedAt: inv.RemindedAt, Entities: []result.Entity{}, Decisions: inv.Decisions, Tasks: inv.Tasks, Members: []result.Alert{},
 	}
 	if d.NeedsApproval {
 		d.PlanHash = orchestrate.PlanHash(inv)

@@ -218,6 +218,18 @@ func (o organisation) CommonLink(tenant string, kind alert.LinkKind, value strin
 	return o.resolver(tenant).CommonLink(kind, value)
 }
 
+func (o organisation) LinkValue(tenant string, l *alert.Link, a *alert.Alert) string {
+	return o.resolver(tenant).LinkValue(l, a)
+}
+
+func (o organisation) Canonical(tenant, value string, a *alert.Alert) string {
+	return o.resolver(tenant).Canonical(value, a)
+}
+
+func (o organisation) Owner(tenant string, e *alert.Entity, at time.Time) (string, bool) {
+	return o.resolver(tenant).Owner(e, at)
+}
+
 // LoadWeights reads a file of fitted weights; an empty path means none. A file that is not within
 // the bounds of fitting is an error: a product that half believes it would surprise.
 func LoadWeights(path string) (*weight.Table, error) {

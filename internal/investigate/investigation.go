@@ -98,6 +98,7 @@ type Investigation struct {
 	Blind   []string `json:"blind,omitempty"`
 	Missing []string `json:"missing,omitempty"`
 
+	// RiskState is that of its hosts and accounts, looked up whenever the investigation is read.
 	RiskState string    `json:"risk_state"`
 	Reopened  int       `json:"reopened,omitempty"`
 	Version   int64     `json:"version"`
@@ -146,7 +147,7 @@ func Open(a *alert.Alert, fingerprint string, windowStart, now time.Time) *Inves
 	return &Investigation{
 		ID: ID(a.TenantID, fingerprint, windowStart), TenantID: a.TenantID, Source: a.Source, Analytic: a.Analytic,
 		Fingerprint: fingerprint, Title: a.Title, WindowStart: windowStart, State: Received,
-		Degradation: FullCapability, Quality: 1, RiskState: "no_baseline", CreatedAt: now, UpdatedAt: now,
+		Degradation: FullCapability, Quality: 1, RiskState: RiskUnknown, CreatedAt: now, UpdatedAt: now,
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -128,7 +129,7 @@ func (e *Engine) evaluate(m *alert.Message, findings [][]evidence.Finding, i int
 			}
 		}
 		it.folded.Evidence = append(it.folded.Evidence, f.Items...)
-		it.folded.Tallies = append(it.folded.Tallies, f.Tallies...)
+		it.folded.Tallies = append(it.folded.Tallies, e.identified(a, f.Tallies)...)
 	}
 	e.addTechniques(&it.folded)
 	return it, nil
@@ -139,7 +140,32 @@ func (e *Engine) links(a *alert.Alert) []alert.Link {
 	if e.cfg.Org == nil {
 		return a.Links
 	}
-	return slices.DeleteFunc(slices.Clone(a.Links), func(l alert.Link) bool { return e.cfg.Org.CommonLink(a.TenantID, l.Kind, l.Value) })
+	list := slices.DeleteFunc(slices.Clone(a.Links), func(l alert.Link) bool { return e.cfg.Org.CommonLink(a.TenantID, l.Kind, l.Value) })
+	for i := range list {
+		list[i].Value = e.cfg.Org.LinkValue(a.TenantID, &list[i], a)
+	}
+	return list
+}
+
+// identified returns tallies with the hosts and accounts in their keys and values named by their
+// identities.
+func (e *Engine) identified(a *alert.Alert, list []evidence.Tally) []evidence.Tally {
+	if e.cfg.Org == nil || len(list) == 0 {
+		return list
+	}
+	list = slices.Clone(list)
+	for i := range list {
+		t := &list[i]
+		parts := strings.Split(t.Key, "\x00")
+		for p := range parts {
+			parts[p] = e.cfg.Org.Canonical(a.TenantID, parts[p], a)
+		}
+		t.Key = strings.Join(parts, "\x00")
+		if t.Distinct {
+			t.Value = e.cfg.Org.Canonical(a.TenantID, t.Value, a)
+		}
+	}
+	return list
 }
 
 // addTechniques adds the techniques that evidence speaks of.

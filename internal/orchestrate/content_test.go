@@ -17,7 +17,10 @@ import (
 )
 
 // fragile is an organisation whose code fails on the host "boom".
-type fragile struct{ armed bool }
+type fragile struct {
+	naming
+	armed bool
+}
 
 func (f *fragile) Adjust(_ string, s alert.Severity, entities []alert.Entity, _ time.Time) (alert.Severity, string) {
 	for i := range entities {
@@ -27,7 +30,6 @@ func (f *fragile) Adjust(_ string, s alert.Severity, entities []alert.Entity, _ 
 	}
 	return s, ""
 }
-func (*fragile) CommonLink(string, alert.LinkKind, string) bool { return false }
 
 func onHost(name string) func(*alert.Message) {
 	return func(m *alert.Message) { m.Alert.Links = nil; m.Entities.List[0].Value = name }

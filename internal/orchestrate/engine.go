@@ -36,6 +36,13 @@ type Organisation interface {
 	// CommonLink reports whether a key is shared by many who have nothing to do with each other:
 	// the address of a proxy, a gateway or a scanner.
 	CommonLink(tenant string, kind alert.LinkKind, value string) bool
+	// LinkValue and Canonical return a link key and a value of the alert with the host or account
+	// in it named by its identity; what the organisation does not know stays as it is written.
+	LinkValue(tenant string, l *alert.Link, a *alert.Alert) string
+	Canonical(tenant, value string, a *alert.Alert) string
+	// Owner names the host or account that an entity stands for, whatever it is called; ok is
+	// false for what is no one's.
+	Owner(tenant string, e *alert.Entity, at time.Time) (name string, ok bool)
 }
 
 // Judgements keeps what people decided.

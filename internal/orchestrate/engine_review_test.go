@@ -156,12 +156,11 @@ func TestI8TitlesDoNotDependOnTheOrder(t *testing.T) {
 }
 
 // valuable raises every severity by a step.
-type valuable struct{}
+type valuable struct{ naming }
 
 func (valuable) Adjust(_ string, s alert.Severity, _ []alert.Entity, _ time.Time) (alert.Severity, string) {
 	return s.Raise(), "a crown jewel"
 }
-func (valuable) CommonLink(string, alert.LinkKind, string) bool { return false }
 
 // I6: the gates act on the severity of the investigation, not on the source's word alone.
 func TestI6APatternClosesNothingThatAssetsMakeCritical(t *testing.T) {

@@ -153,6 +153,9 @@ func (e *Engine) human(ctx context.Context, tenant, id string, d HumanDecision, 
 		if err := w.save(); err != nil {
 			return err
 		}
+		if _, err := e.lookUpRisk(w.tx, inv); err != nil {
+			return err
+		}
 		return w.send()
 	})
 	if err != nil {

@@ -27,14 +27,14 @@ type folding struct {
 func (w *writer) decideAll(groups map[string][]*item) error {
 	var foldings []*folding
 	var rows []*row
-	before := map[string]float64{} // own weights before the fold
+	before := map[string]standing{}
 	l := w.newLinker()
 	for _, id := range w.touched {
 		r := w.rows[id]
 		if len(groups[id]) == 0 {
 			continue // only redelivered
 		}
-		before[id] = r.inv.OwnBits
+		before[id] = standingOf(r.inv)
 		err := w.e.guard(id, func() error {
 			foldings = append(foldings, w.fold(r, groups[id]))
 			return nil
@@ -67,6 +67,9 @@ func (w *writer) decideAll(groups map[string][]*item) error {
 		}
 	}
 	if err := l.write(rows); err != nil {
+		return err
+	}
+	if err := w.writeRisk(rows, before); err != nil {
 		return err
 	}
 	if err := c.spread(); err != nil {

@@ -234,7 +234,7 @@ func (l *linker) members(s *shared) []investigate.Neighbour {
 
 // spread marks those outside the transaction to whom something is lent that was not before, or
 // no longer: see lends. A key that just became common changes it for everyone who has it.
-func (l *linker) spread(before map[string]float64) error {
+func (l *linker) spread(before map[string]standing) error {
 	marked := map[int64]bool{}
 	for _, s := range l.list {
 		common := len(l.members(s)) > investigate.MaxNeighbours
@@ -246,7 +246,7 @@ func (l *linker) spread(before map[string]float64) error {
 			if l.of[f.id] != nil {
 				continue
 			}
-			if common || slices.ContainsFunc(s.local, func(m local) bool { return s.lends(m, before[m.r.inv.ID], f) }) {
+			if common || slices.ContainsFunc(s.local, func(m local) bool { return s.lends(m, before[m.r.inv.ID].bits, f) }) {
 				marked[f.seq] = true
 			}
 		}

@@ -341,7 +341,8 @@ func (e *Engine) Get(ctx context.Context, tenant, id string) (inv *investigate.I
 			return err
 		}
 		inv = r.inv
-		return nil
+		_, err = e.lookUpRisk(tx, inv)
+		return err
 	})
 	return inv, err
 }
@@ -422,7 +423,13 @@ type Summary struct {
 	Version        int64     `json:"version"`
 	CreatedAt      time.Time `json:"created_at"`
 	UpdatedAt      time.Time `json:"updated_at"`
-	sequence       int64
+	// Overdue says that a person was waited for longer than allowed.
+	Overdue bool `json:"overdue,omitempty"`
+	// RiskState and RiskBits are those of its hosts and accounts; only the queue has them.
+	RiskState string  `json:"risk_state,omitempty"`
+	RiskBits  float64 `json:"risk_bits,omitempty"`
+	sequence  int64
+	severity  alert.Severity
 }
 
 // Filter selects investigations of a tenant. Empty fields select everything.
@@ -430,7 +437,9 @@ type Filter struct {
 	State          investigate.State
 	WaitReason     investigate.WaitReason
 	Classification string
-	// Before continues a listing: only investigations that were opened before this cursor.
+	// Urgent lists the queue of people instead of everything, newest first: see queue.
+	Urgent bool
+	// Before continues a listing: the cursor that the page before returned.
 	Before int64
 	// Limit is at most 500; 0 means 50.
 	Limit int
@@ -442,6 +451,9 @@ func (e *Engine) List(ctx context.Context, tenant string, f Filter) (out []Summa
 		f.Limit = 50
 	}
 	f.Limit = min(f.Limit, 500)
+	if f.Urgent {
+		return e.queue(ctx, tenant, f)
+	}
 	if f.Before <= 0 {
 		f.Before = math.MaxInt64
 	}
@@ -451,8 +463,7 @@ func (e *Engine) List(ctx context.Context, tenant string, f Filter) (out []Summa
 	}
 	err = e.db.View(ctx, func(tx store.Tx) error {
 		for _, s := range states {
-			err := query1(tx, `SELECT id, state, wait_reason, classification, severity, probability, alerts, version, created_at, updated_at, first_alert
-				FROM investigation WHERE tenant = $1 AND state = $2 AND first_alert < $3
+			err := query1(tx, selectSummary+`WHERE tenant = $1 AND state = $2 AND first_alert < $3
 				AND ($4 = '' OR wait_reason = $4) AND ($5 = '' OR classification = $5) ORDER BY first_alert DESC LIMIT $6`,
 				[]any{tenant, string(s), f.Before, string(f.WaitReason), f.Classification, f.Limit + 1},
 				func(rows store.Rows) error { return scanSummary(rows, &out) })

@@ -15,8 +15,8 @@ UPDATE investigation SET wake_at = updated_at WHERE state = 'awaiting_human' AND
 -- The key is a hash of tenant and identity.
 CREATE TABLE risk (
 	key           BLOB    NOT NULL,
+	seen          INTEGER NOT NULL, -- last event of the investigation
 	investigation INTEGER NOT NULL, -- its first alert
-	seen          INTEGER NOT NULL,
 	bits          INTEGER NOT NULL, -- millionths
-	PRIMARY KEY (key, investigation)
+	PRIMARY KEY (key, seen, investigation)
 ) WITHOUT ROWID;
