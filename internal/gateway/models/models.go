@@ -1,0 +1,235 @@
+// Package models joins providers, router and ledger into what the gateway calls: one Call that
+// chooses a model, pays for it, tries again and falls back.
+package models
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/aluskort/aluskort/internal/clock"
+	"github.com/aluskort/aluskort/internal/engine/store"
+	"github.com/aluskort/aluskort/internal/gateway"
+	"github.com/aluskort/aluskort/internal/id"
+	"github.com/aluskort/aluskort/internal/llm"
+	"github.com/aluskort/aluskort/internal/llm/registry"
+	"github.com/aluskort/aluskort/internal/llm/route"
+	"github.com/aluskort/aluskort/internal/llm/spend"
+)
+
+// Config is what Models are made of. DB and at least one of Endpoints are required.
+type Config struct {
+	DB    store.DB
+	Clock clock.Clock
+	IDs   *id.Source
+	Log   *slog.Logger
+	// Endpoints are the providers, in order of preference.
+	Endpoints []Endpoint
+	// Profile and Table choose models and prices; Table is a file over the profile.
+	Profile, Table string
+	// Limits bound what is spent; Plan is the quota of every tenant.
+	Limits spend.Limits
+	Plan   spend.Plan
+	// Unhurried lifts the rates per minute and lets Slots questions run at once in every queue:
+	// for one-off commands and simulated models.
+	Unhurried bool
+	Slots     int
+	// Emit is told, inside the transaction, that a limit of spending was passed.
+	Emit spend.Emit
+	// Notify is told about changes of level, breakers and providers.
+	Notify func(route.Event)
+}
+
+// Endpoint is one provider.
+type Endpoint struct {
+	// Kind is anthropic or openai.
+	Kind    string
+	BaseURL string
+	// Key is asked for every call; nil for servers without keys.
+	Key func(context.Context) (string, error)
+	// Model is the only one to ask there; empty follows the table.
+	Model string
+	// Free says that calls cost nothing, by the word of the operator.
+	Free bool
+}
+
+// Models implements gateway.Models.
+type Models struct {
+	cfg    Config
+	table  *registry.Table
+	ledger *spend.Ledger
+	router *route.Router
+	byName map[string]llm.Provider
+}
+
+// Open reads the table, settles what earlier processes left unbooked, and returns the models.
+func Open(ctx context.Context, cfg Config) (*Models, error) {
+	if cfg.DB == nil || len(cfg.Endpoints) == 0 {
+		return nil, errors.New("models: database and a provider are required")
+	}
+	if cfg.Clock == nil {
+		cfg.Clock = clock.System{}
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	m := &Models{cfg: cfg, byName: map[string]llm.Provider{}}
+	var providers []llm.Provider
+	for i := range cfg.Endpoints {
+		p, err := provider(&cfg.Endpoints[i], cfg.Clock)
+		if err != nil {
+			return nil, err
+		}
+		providers = append(providers, p)
+		m.byName[p.Name()] = p
+	}
+	var err error
+	if m.table, err = cfg.table(); err != nil {
+		return nil, err
+	}
+	m.ledger, err = spend.Open(ctx, spend.Config{
+		DB: cfg.DB, Table: m.table, Limits: cfg.Limits, Clock: cfg.Clock, IDs: cfg.IDs, Emit: cfg.Emit,
+	})
+	if err != nil {
+		return nil, err
+	}
+	m.router, err = route.New(route.Config{
+		Table: m.table, Providers: providers, Meter: m.ledger, Clock: cfg.Clock, Notify: cfg.Notify, Queues: cfg.queues(),
+	})
+	return m, err
+}
+
+// queues are the router's own, unless nothing has to be spared.
+func (c *Config) queues() map[route.Queue]route.QueueLimit {
+	if !c.Unhurried {
+		return nil
+	}
+	out := map[route.Queue]route.QueueLimit{}
+	for _, q := range route.Queues() {
+		out[q] = route.QueueLimit{Concurrent: max(c.Slots, 1), PerMinute: 1_000_000}
+	}
+	return out
+}
+
+// table loads the profile, with what the operator says over it.
+func (c *Config) table() (*registry.Table, error) {
+	profile, override := c.Profile, ""
+	if c.Table != "" {
+		b, err := os.ReadFile(c.Table)
+		if err != nil {
+			return nil, fmt.Errorf("models.table: %w", err)
+		}
+		override = string(b)
+	}
+	for i := range c.Endpoints {
+		e := &c.Endpoints[i]
+		if e.Model == "" {
+			continue
+		}
+		if override != "" {
+			return nil, errors.New("models.model and models.table cannot be used together: name the model in the table")
+		}
+		profile, override = "local", own(e)
+	}
+	return registry.Load(profile, []byte(override))
+}
+
+// own is the table of an endpoint with one model. What such a server can do is not known before
+// it was probed; it is taken at the operator's word.
+func own(e *Endpoint) string {
+	price := ""
+	if e.Free {
+		price = ", prices: [{input: 0, output: 0}]"
+	}
+	return fmt.Sprintf("models: [{provider: %s, name: %q, context: 131072, max_output: 8192, json: high, tools: true%s}]\n", e.Kind, e.Model, price)
+}
+
+// Run keeps levels current and settles reservations whose time is up, until ctx ends.
+func (m *Models) Run(ctx context.Context) error {
+	go m.router.Run(ctx)
+	for {
+		t := m.cfg.Clock.NewTimer(time.Minute)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return nil
+		case <-t.C:
+		}
+		if _, err := m.ledger.Sweep(ctx); err != nil && ctx.Err() == nil {
+			m.cfg.Log.Error("reservations not settled", "error", err)
+		}
+	}
+}
+
+// Level is how able the models are now, in the words of package investigate.
+func (m *Models) Level() string { return string(m.router.Level()) }
+
+// Call implements gateway.Models.
+func (m *Models) Call(ctx context.Context, ask gateway.Ask, r *llm.Request) (*gateway.Reply, error) {
+	res, err := m.router.Call(ctx, m.ask(ask), *r)
+	if err != nil {
+		return m.failed(err)
+	}
+	reply := &gateway.Reply{Response: res.Response, Provider: res.Used.Provider, Tier: string(res.Used.Tier)}
+	m.account(reply, res.Attempts)
+	for _, why := range res.Decision.Reasons {
+		reply.Why = append(reply.Why, string(why.Rule)+": "+why.Detail)
+	}
+	return reply, nil
+}
+
+func (m *Models) ask(a gateway.Ask) route.Ask {
+	return route.Ask{
+		Task: a.Task, Tenant: a.Tenant, Plan: m.cfg.Plan, Investigation: a.Investigation, Severity: a.Severity,
+		Confidence: a.Previous, Tools: a.NeedTools,
+	}
+}
+
+// account adds up what all attempts took.
+func (m *Models) account(r *gateway.Reply, attempts []route.Attempt) {
+	for i := range attempts {
+		a := &attempts[i]
+		if !a.Made {
+			continue
+		}
+		r.Attempts++
+		r.MicroUSD += int64(a.Spent.Cost)
+		r.Estimated = r.Estimated || a.Spent.Basis != spend.Measured && a.Spent.Cost > 0
+		r.Latency += time.Duration(a.TookMS) * time.Millisecond
+	}
+}
+
+// failed turns an error of the router into one of the gateway, with what was paid all the same.
+func (m *Models) failed(err error) (*gateway.Reply, error) {
+	var call *route.CallError
+	if !errors.As(err, &call) {
+		return nil, err
+	}
+	reply := &gateway.Reply{}
+	m.account(reply, call.Attempts)
+	now := m.cfg.Clock.Now()
+	if refusal, ok := errors.AsType[*spend.Refusal](err); ok {
+		return reply, &gateway.OverBudget{Cap: strings.ReplaceAll(string(refusal.Cap), "_", " "), Until: refusal.FreeAt, Err: err}
+	}
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return reply, err
+	case errors.Is(err, route.ErrAsk):
+		return reply, fmt.Errorf("%w: %w", gateway.ErrQuestion, err)
+	}
+	until := time.Time{}
+	if call.After > 0 {
+		until = now.Add(call.After)
+	}
+	return reply, &gateway.Unavailable{Until: until, Err: err}
+}
+
+// Status is the state of providers and level.
+func (m *Models) Status() route.Status { return m.router.Status() }
+
+// Spent is the month's account.
+func (m *Models) Spent(ctx context.Context) (spend.Status, error) { return m.ledger.Status(ctx) }
