@@ -1,9 +1,6 @@
 package redact
 
-import (
-	"cmp"
-	"slices"
-)
+import "slices"
 
 // Finding is a place in a text that is replaced.
 type Finding struct {
@@ -80,7 +77,14 @@ func take(out []Finding, f Finding, at int) ([]Finding, int) {
 
 func order(list []Finding) {
 	slices.SortFunc(list, func(a, b Finding) int {
-		return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(b.End, a.End), cmp.Compare(a.Class, b.Class))
+		switch {
+		case a.Start != b.Start:
+			return a.Start - b.Start
+		case a.End != b.End:
+			return b.End - a.End
+		default:
+			return int(a.Class) - int(b.Class)
+		}
 	})
 }
 

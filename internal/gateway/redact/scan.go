@@ -13,7 +13,7 @@ type walker struct {
 	personal, secret []Finding
 
 	numbers int // numbers are looked at from here on
-	run2    int // runs of secrets, mail addresses and home directories end here
+	runs    int // tokens of issuers and home directories are looked for from here on
 	keyEnd  int // of the last private key
 	line    tool
 

@@ -121,6 +121,11 @@ func (w *walker) flagValue(i, j int) {
 
 // userValue handles the value of a field that holds an account.
 func (w *walker) userValue(v span) {
+	for _, p := range [...]string{"nt authority", "nt service", "window manager", "font driver host", "iis apppool"} {
+		if matchFold(w.text, v.start, p) >= 0 {
+			return
+		}
+	}
 	if !v.quoted {
 		v.end = min(v.end, max(v.start, w.accountSpan(v.start)))
 	}
@@ -188,7 +193,7 @@ func (w *walker) hostValue(v span) {
 		v.end = end
 	}
 	s := strings.ToLower(w.text[v.start:max(v.start, v.end)])
-	if s == "" || s == "-" || s == "localhost" || s == "n" || everyday.has(s) || proseWords.has(s) || plainNumber(s) || !hasLetter(s) || isGUID(s) {
+	if s == "" || s == "-" || s == "localhost" || len(s) == 1 || everyday.has(s) || proseWords.has(s) || plainNumber(s) || !hasLetter(s) || isGUID(s) {
 		return
 	}
 	if strings.Contains(s, ".") {
@@ -198,6 +203,23 @@ func (w *walker) hostValue(v span) {
 		return
 	}
 	w.add(Host, v.start, v.end)
+}
+
+// attempts are the words before "for" in messages about logons.
+var attempts = words(`password publickey hostbased gssapi interactive pam failure failures authentication session opened
+	closed login logon logins attempt attempts challenge token credentials`)
+
+// attempt reports whether the word before i is one of a message about a logon.
+func (w *walker) attempt(i int) bool {
+	end := i
+	for end > 0 && w.text[end-1] == ' ' {
+		end--
+	}
+	start := end
+	for start > 0 && start > end-16 && chars[w.text[start-1]]&cLetter != 0 {
+		start--
+	}
+	return start < end && attempts.has(w.text[start:end])
 }
 
 // sentence handles "for alice from" and "user alice by", as services log it.

@@ -20,12 +20,16 @@ func (w *walker) mail(at, after int) {
 	if end == after {
 		return
 	}
-	domain := strings.ToLower(w.text[after:end])
-	if w.secretBefore(start, at, domain) || start == at {
+	domain := w.text[after:end]
+	numeric := !hasLetter(domain)
+	if !numeric {
+		domain = strings.ToLower(domain)
+	}
+	if w.secretBefore(at, domain) || start == at {
 		return
 	}
 	local := w.text[start:at]
-	if _, err := netip.ParseAddr(domain); err == nil {
+	if _, err := netip.ParseAddr(domain); numeric && err == nil {
 		if !wellKnownAccount(local) {
 			w.add(User, start, at)
 		}

@@ -75,7 +75,7 @@ var homeless = words(`public default all shared administrator admin guest defaul
 
 // home handles the directory of a user, which begins at i.
 func (w *walker) home(i int, sep byte) {
-	if i >= len(w.text) || i < w.run2 {
+	if i >= len(w.text) || i < w.runs {
 		return
 	}
 	end, space := i, -1
@@ -105,7 +105,7 @@ func (w *walker) home(i int, sep byte) {
 	if name == "" || homeless.has(name) || wellKnownAccount(name) || matchFold(name, 0, "all users") >= 0 || matchFold(name, 0, "default user") >= 0 || !hasLetter(name) {
 		return
 	}
-	w.run2 = end
+	w.runs = end
 	w.add(User, i, end)
 }
 

@@ -303,7 +303,7 @@ func (w *walker) keyword(k keyword, i, j int) {
 				w.hide(Password, v.start, v.end)
 			}
 		}
-	case k == kwFor || k == kwUser && next == ' ':
+	case k == kwFor && w.attempt(i), k == kwUser && next == ' ':
 		w.sentence(j)
 	case k == kwPassword || k == kwSecret:
 		w.passwordWord(k, i, j, flag)
@@ -389,7 +389,10 @@ func (w *walker) passwordLike(v span) bool {
 	if s == "" || placeholder(s) {
 		return false
 	}
-	return v.quoted || !proseWords.has(strings.TrimRight(s, ".,!?")) && !(s[0] == '/' && len(s) > 1 && s[1] != '/') && !windowsPath(s)
+	if s[0] == '/' && strings.LastIndexByte(s, '/') > 0 {
+		return false // PWD is a directory
+	}
+	return v.quoted || !(len(s) < 20 && proseWords.has(strings.TrimRight(s, ".,!?"))) && !(s[0] == '/' && len(s) > 1 && s[1] != '/') && !windowsPath(s)
 }
 
 func windowsPath(s string) bool {
@@ -415,30 +418,38 @@ func placeholder(s string) bool {
 // tokenLike asks for length and disorder, as keys have them and words have not.
 func (w *walker) tokenLike(v span) bool {
 	s := w.text[v.start:v.end]
-	s = s[:min(len(s), 256)] // enough to judge by
-	if len(s) < 8 || placeholder(s) || strings.ContainsAny(s, " \t") {
+	s = s[:min(len(s), 64)] // enough to judge by
+	if len(s) < 8 || placeholder(s) || strings.ContainsAny(s, " \t[(") {
 		return false
 	}
 	digit := strings.ContainsAny(s, "0123456789")
 	return digit && hasLetter(s) && entropy(s) >= 2.5 || len(s) >= 20 && entropy(s) >= 3.5 || v.quoted && len(s) >= 16 && entropy(s) >= 3
 }
 
-// entropy is that of the bytes of s, in bits each.
+// entropy is that of the bytes of s, of which there are at most 64, in bits each.
 func entropy(s string) float64 {
-	var counts [256]int
+	s = s[:min(len(s), len(plogp)-1)]
+	var counts [256]uint8
 	for i := range len(s) {
 		counts[s[i]]++
 	}
 	sum := 0.0
 	for i := range len(s) {
 		if n := counts[s[i]]; n > 0 {
-			p := float64(n) / float64(len(s))
-			sum -= p * math.Log2(p)
+			sum += plogp[n]
 			counts[s[i]] = 0
 		}
 	}
-	return sum
+	return math.Log2(float64(len(s))) - sum/float64(len(s))
 }
+
+// plogp holds n times the logarithm of n.
+var plogp = func() (t [65]float64) {
+	for n := 1; n < len(t); n++ {
+		t[n] = float64(n) * math.Log2(float64(n))
+	}
+	return t
+}()
 
 // authorization handles the value of the header.
 func (w *walker) authorization(j int) {
@@ -622,7 +633,7 @@ func (w *walker) authority(i int) {
 
 // secretBefore handles user:password@host without a scheme, as tools for remote commands take
 // it, and reports whether the text at the at sign is that and no mail address.
-func (w *walker) secretBefore(start, at int, host string) bool {
+func (w *walker) secretBefore(at int, host string) bool {
 	p := at
 	for p > 0 && p > at-128 {
 		b := w.text[p-1]
@@ -705,7 +716,7 @@ func (w *walker) prefixed(i, j int, acc charClass) {
 			w.toolFlag(i, j)
 		}
 	}
-	if i < w.run2 || i+2 > len(w.text) || w.byteAt(i+1) == 0 {
+	if i < w.runs || i+2 > len(w.text) || w.byteAt(i+1) == 0 {
 		return
 	}
 	a, b := w.text[i], w.text[i+1]
@@ -728,9 +739,9 @@ func (w *walker) prefixed(i, j int, acc charClass) {
 			digit, letter = digit || c&cDigit != 0, letter || c&cLetter != 0
 			end++
 		}
+		w.runs = end // a run that is no token has none inside
 		if end-i >= f.min && letter && (digit || end-i > 60) && entropy(w.text[i:end]) >= 2.5 {
 			w.hide(f.kind, i, end)
-			w.run2 = end
 			return
 		}
 	}

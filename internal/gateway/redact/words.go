@@ -24,7 +24,7 @@ var builtIn = words(`system root administrator admin guest nobody daemon bin sys
 	redis mongodb docker systemd systemd-network systemd-resolve systemd-timesync dbus polkitd halt shutdown
 	operator ftp tss chrony rpc rpcuser nfsnobody _apt krbtgt defaultaccount wdagutilityaccount
 	defaultuser0 localsystem networkservice localservice iusr iwam anonymous everyone unknown public default
-	shared self owner none null empty na n/a users interactive authenticated trustedinstaller
+	shared self owner none null empty localsystem na n/a users interactive authenticated trustedinstaller
 	azuread ec2-user ubuntu wsiaccount local service network dwm umfd`)
 
 var builtInPhrases = stringSet(`local_service network_service local_system anonymous_logon nt_authority
@@ -62,18 +62,13 @@ var privateTLDs = words(`local internal intranet lan corp home localdomain priva
 
 // everyday are words that a value may be and that text is full of: as a name they count only
 // where a name is expected.
-var everyday = words(`user users host hosts server servers client clients computer desktop laptop workstation machine device
-	devices agent agents manager service services domain name names account accounts test testing demo lab dev prod
-	admin support info office sales help helpdesk security soc it hr mail email web http https ssh ftp dns dhcp db data database
-	api app apps application process file files path log logs event events alert alerts rule rules network internet
-	local remote default public private internal external windows linux ubuntu debian centos macos android
-	microsoft google amazon azure aws elastic splunk wazuh sentinel defender crowdstrike ossec sysmon zeek
-	suricata kibana logstash docker kubernetes nginx apache mysql postgres redis powershell cmd bash python java
-	system root login logon password token session key value type id status state time date source destination
-	src dst target subject message description title severity high medium low critical true false null none
-	unknown the and for from with to of in on by at is was not no yes or an as be it gateway router firewall
-	proxy backup monitor print printer scan scanner guest student teacher owner group groups team role roles
-	action version level count number index detail details info warning error failed success other new old`)
+var everyday = words(`user users host hosts server servers client clients computer machine device devices agent agents manager
+	service services domain name names account accounts test admin security https http www data database app application
+	process file files path log event events alert alerts rule network internet local remote default public private
+	internal external windows linux system root login logon password token session key value id type status state time date
+	source destination src dst target subject message description title severity high medium low critical true false
+	null none unknown the and for from with to of in on by at is was not no yes or an as be it group role action
+	version level count number detail details info warning error failed success other new old mail email web`)
 
 // proseWords follow "user" or "password" in sentences and are neither.
 var proseWords = words(`the a an is was has had have and or not to of in on by for with from who that this these those
