@@ -2,15 +2,180 @@ package app
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
+	"net/netip"
+	"net/url"
+	"os"
+	"slices"
 	"strings"
 
 	"github.com/aluskort/aluskort/internal/alert"
+	"github.com/aluskort/aluskort/internal/audit"
+	"github.com/aluskort/aluskort/internal/config"
+	"github.com/aluskort/aluskort/internal/consult"
+	"github.com/aluskort/aluskort/internal/engine/blob"
+	"github.com/aluskort/aluskort/internal/engine/store"
 	"github.com/aluskort/aluskort/internal/gateway"
+	"github.com/aluskort/aluskort/internal/gateway/detect"
+	"github.com/aluskort/aluskort/internal/gateway/models"
+	"github.com/aluskort/aluskort/internal/gateway/redact"
+	"github.com/aluskort/aluskort/internal/id"
 	"github.com/aluskort/aluskort/internal/investigate"
 	"github.com/aluskort/aluskort/internal/knowledge/intel"
+	"github.com/aluskort/aluskort/internal/parse"
+	"github.com/aluskort/aluskort/internal/pipeline"
 	"github.com/aluskort/aluskort/internal/reason/opinion"
+	"github.com/aluskort/aluskort/internal/respond"
 )
+
+// openModels opens what asks models, where the configuration names a provider. It runs after the
+// engine's parts and before the engine, which is told the policy and the level.
+func (n *Node) openModels(ctx context.Context, emitting *numbered, planner *respond.Planner, blobs blob.Store) error {
+	c := &n.opts.Config.Models
+	if c.Provider == "" {
+		return nil
+	}
+	endpoints, err := n.endpoints()
+	if err != nil {
+		return err
+	}
+	n.models, err = models.Open(ctx, models.Config{
+		DB: n.State, Clock: n.opts.Clock, IDs: id.NewSource(nil), Log: n.opts.Log, Endpoints: endpoints, Profile: c.Profile, Table: c.Table,
+		Budget: models.Budget{Soft: c.Budget.Soft, Hard: c.Budget.Hard, Hour: c.Budget.Hour, Investigation: c.Budget.Investigation},
+		Plan:   c.Tier, Slots: c.Slots, Unhurried: n.opts.Unhurried || c.Provider == simulated,
+		Emit: func(tx store.Tx, e models.Event) error { return n.emitModels(tx, emitting, e) },
+		Notify: func(e models.Event) {
+			// The goroutine of a call: what cannot be recorded now must not hold up an answer.
+			err := n.State.Update(context.WithoutCancel(ctx), func(tx store.Tx) error { return n.emitModels(tx, emitting, e) })
+			if err != nil {
+				n.opts.Log.Error("change of the models not recorded", "event", e.Kind, "error", err)
+			}
+		},
+	})
+	if err != nil {
+		return err
+	}
+	n.closers = append(n.closers, func() error { n.models.Close(); return nil })
+	sensor, err := detect.New()
+	if err != nil {
+		return err
+	}
+	n.Gateway, err = gateway.New(gateway.Config{
+		Models: n.models, Screen: gateway.ScreenWith(sensor), Objects: blobs, Clock: n.opts.Clock, Log: n.opts.Log, Held: holds,
+		Redactor:   gateway.RedactWith(redact.New(redact.DefaultPolicy()), redact.NewKeys(n.dir.Path("keys"), rand.Reader)),
+		Techniques: func(id string) bool { known, _ := orchestrateTaxonomy{n}.Resolve([]string{id}); return len(known) == 1 },
+	})
+	if err != nil {
+		return err
+	}
+	n.consult, err = consult.New(consult.Config{
+		Gateway: n.Gateway, Planner: planner, Fields: n.Registry.Fields, Tools: n.tools, Clock: n.opts.Clock, Log: n.opts.Log,
+	})
+	return err
+}
+
+const simulated = "simulated"
+
+// endpoints are the providers of the configuration, the preferred one first.
+func (n *Node) endpoints() ([]models.Endpoint, error) {
+	c := &n.opts.Config.Models
+	out := []models.Endpoint{endpoint(c.Provider, c.BaseURL, c.KeyFile, c.Key, c.Model)}
+	out[0].Latency = n.opts.ModelLatency
+	if f := &c.Fallback; f.Provider != "" {
+		out = append(out, endpoint(f.Provider, f.BaseURL, f.KeyFile, f.Key, f.Model))
+	}
+	return out, nil
+}
+
+func endpoint(kind, base, file string, key config.Secret, model string) models.Endpoint {
+	e := models.Endpoint{Kind: kind, BaseURL: base, Model: model, Free: own(base)}
+	switch {
+	case file != "":
+		// Read for every call, so that a key that was changed is used at once.
+		e.Key = func(context.Context) (string, error) {
+			b, err := os.ReadFile(file)
+			return strings.TrimSpace(string(b)), err
+		}
+	case key != "":
+		e.Key = func(context.Context) (string, error) { return key.Reveal(), nil }
+	}
+	return e
+}
+
+// own reports whether an address is in the operator's own house, where calls have no price.
+func own(base string) bool {
+	u, err := url.Parse(base)
+	if err != nil || base == "" {
+		return false
+	}
+	if u.Hostname() == "localhost" {
+		return true
+	}
+	a, err := netip.ParseAddr(u.Hostname())
+	return err == nil && (a.IsLoopback() || a.IsPrivate())
+}
+
+// emitModels records a change of the models or of what they cost.
+func (n *Node) emitModels(tx store.Tx, emitting *numbered, e models.Event) error {
+	var o audit.Object
+	o.Str("from", e.From).Int("limit_micro_usd", e.Limit).Str("provider", e.Provider).Str("reason", strings.ToValidUTF8(e.Reason, "?")).
+		Str("to", e.To).Int("used_micro_usd", e.MicroUSD)
+	outcome, err := o.Finish()
+	if err != nil {
+		return err
+	}
+	ev := audit.Event{
+		Type: audit.Type(e.Kind), Timestamp: e.At.UnixMicro(), Severity: audit.SeverityWarning, ActorType: audit.ActorSystem,
+		ActorID: "llm-router", SourceService: "llm-router", Outcome: outcome,
+	}
+	if _, known := audit.CategoryOf(ev.Type); !known {
+		n.opts.Log.Warn("models", "event", e.Kind, "provider", e.Provider, "reason", e.Reason)
+		return nil
+	}
+	msgs, err := emitting.Emit(tx, n.opts.Config.Tenant, []audit.Event{ev})
+	if err != nil {
+		return err
+	}
+	return n.relay.Outbox().Append(tx, msgs...)
+}
+
+// level is how able the product is: fully, when no model is configured.
+func (n *Node) level() investigate.Degradation {
+	if n.models == nil {
+		return investigate.FullCapability
+	}
+	return investigate.Degradation(n.models.Level())
+}
+
+// wanted is the policy of asking; nil when there is no model to ask.
+func (n *Node) wanted() func(*investigate.Investigation) bool {
+	if n.models == nil {
+		return nil
+	}
+	policy := n.policyOf()
+	return func(inv *investigate.Investigation) bool { return policy.Wants(inv.TenantID, &inv.Verdict, inv.Evidence) }
+}
+
+// consultants are the stages that ask models.
+func (n *Node) consultants(base pipeline.Stage) []stage {
+	if n.models == nil {
+		return nil
+	}
+	c := &pipeline.Consultant{
+		Engine: n.Engine, Ask: n.consult.Ask, Owner: n.State.Origin(), Slots: n.opts.Config.Models.Slots,
+	}
+	c.Bus, c.Clock, c.Log = base.Bus, base.Clock, base.Log
+	always := func() bool { return true }
+	return []stage{{"models", n.models.Run, always}, {"consultant", c.Run, c.Ready}}
+}
+
+// holds finds an indicator in a text, in whichever form it is written there.
+func holds(text string, t alert.IndicatorType, value string) bool {
+	return slices.ContainsFunc(parse.NewScanner().Append(nil, text), func(m parse.Match) bool {
+		return m.Type == t && strings.EqualFold(m.Value, value)
+	}) || strings.Contains(strings.ToLower(text), strings.ToLower(value))
+}
 
 // policyOf turns the configuration into a policy.
 func (n *Node) policyOf() opinion.Policy {

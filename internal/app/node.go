@@ -21,12 +21,15 @@ import (
 	"github.com/aluskort/aluskort/internal/auditlog"
 	"github.com/aluskort/aluskort/internal/clock"
 	"github.com/aluskort/aluskort/internal/config"
+	"github.com/aluskort/aluskort/internal/consult"
 	"github.com/aluskort/aluskort/internal/engine/blob"
 	"github.com/aluskort/aluskort/internal/engine/bus"
 	"github.com/aluskort/aluskort/internal/engine/store"
 	"github.com/aluskort/aluskort/internal/engine/store/schema"
 	"github.com/aluskort/aluskort/internal/engine/store/sqlite"
 	"github.com/aluskort/aluskort/internal/fp"
+	"github.com/aluskort/aluskort/internal/gateway"
+	"github.com/aluskort/aluskort/internal/gateway/models"
 	"github.com/aluskort/aluskort/internal/id"
 	"github.com/aluskort/aluskort/internal/ingest"
 	"github.com/aluskort/aluskort/internal/investigate"
@@ -54,6 +57,10 @@ type Options struct {
 	CountDocumentation bool
 	// Org describes the organisation; nil means that the configured file is read.
 	Org *asset.Org
+	// Unhurried asks models without sparing the provider's rates: for commands that end.
+	Unhurried bool
+	// ModelLatency is how long a simulated model takes to answer.
+	ModelLatency time.Duration
 	// OnVerdict is told about every batch of verdicts once it is durable, and up to which number
 	// the default tenant's audit events were emitted by then.
 	OnVerdict func(out []orchestrate.Outcome, emitted int64)
@@ -72,7 +79,12 @@ type Node struct {
 	Intel    *intel.Store
 	Patterns *fp.Store
 
+	// Gateway is the only way to a model; nil when none is configured.
+	Gateway *gateway.Gateway
+
 	revisions atomic.Int64
+	models    *models.Models
+	consult   *consult.Consultant
 
 	opts       Options
 	dir        *statedir.Dir
@@ -191,7 +203,7 @@ func (n *Node) build(ctx context.Context) error {
 			n.opts.Log.Error("outbox not published", "attempt", attempt, "error", err)
 		},
 	})
-	if err := n.buildEngine(ctx); err != nil {
+	if err := n.buildEngine(ctx, blobs); err != nil {
 		return err
 	}
 	base := func() pipeline.Stage {
@@ -210,6 +222,7 @@ func (n *Node) build(ctx context.Context) error {
 		{"orchestrator", orchestrator.Run, orchestrator.Ready},
 		{"entity-parser", parser.Run, parser.Ready},
 	}
+	n.stages = append(n.stages, n.consultants(base())...)
 	return nil
 }
 
@@ -259,7 +272,7 @@ func (n *Node) buildAudit(ctx context.Context, blobs blob.Store) (err error) {
 	return nil
 }
 
-func (n *Node) buildEngine(ctx context.Context) error {
+func (n *Node) buildEngine(ctx context.Context, blobs blob.Store) error {
 	emitter, err := auditlog.NewEmitter(n.State.Origin())
 	if err != nil {
 		return err
@@ -277,12 +290,13 @@ func (n *Node) buildEngine(ctx context.Context) error {
 	n.thresholds.Malicious, n.thresholds.Suspicious, n.thresholds.Benign, n.thresholds.MinBits = r.Malicious, r.Suspicious, r.Benign, r.MinBits
 	emitting := &numbered{emitter: emitter}
 	n.emitter = emitting
-	if err := errors.Join(n.openPatterns(ctx, emitting), n.openPriors(ctx)); err != nil {
+	if err := errors.Join(n.openPatterns(ctx, emitting), n.openPriors(ctx), n.openModels(ctx, emitting, planner, blobs)); err != nil {
 		return err
 	}
 	n.Engine, err = orchestrate.New(orchestrate.Config{
 		DB: n.State, Outbox: n.relay.Outbox(), Audit: emitting, Taxonomy: orchestrateTaxonomy{n}, Planner: planner,
 		Sources: sources, Org: organisation{n}, Prior: n.priors.Prior, Judgements: n.judgements, ShortCircuit: orchestrate.ShortCircuit{Gate: n.gate, Store: n.Patterns}, Fields: n.Registry.Fields, Thresholds: n.thresholds, Window: n.opts.Config.Fold.Window.Std(),
+		Consult: n.wanted(), Level: n.level,
 		Clock: n.opts.Clock, Log: n.opts.Log,
 		OnCommit: func(out []orchestrate.Outcome) {
 			n.flow.decided(len(out))
@@ -445,7 +459,7 @@ func (n *Node) Settled(ctx context.Context) error {
 	if err := n.drained(ctx); err != nil {
 		return err
 	}
-	if err := n.revised(ctx); err != nil {
+	if err := errors.Join(n.revised(ctx), n.consulted(ctx), n.revised(ctx)); err != nil {
 		return err
 	}
 	emitted, err := n.emitted(ctx)
@@ -494,6 +508,14 @@ func (n *Node) poll(ctx context.Context, done func() (bool, error)) error {
 func (n *Node) revised(ctx context.Context) error {
 	return n.poll(ctx, func() (bool, error) {
 		left, err := n.Engine.Dirty(ctx)
+		return left == 0, err
+	})
+}
+
+// consulted waits until every question to a model was answered, or was tried and has to wait.
+func (n *Node) consulted(ctx context.Context) error {
+	return n.poll(ctx, func() (bool, error) {
+		left, err := n.Engine.Consulting(ctx)
 		return left == 0, err
 	})
 }

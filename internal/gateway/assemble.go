@@ -103,14 +103,14 @@ func (g *Gateway) assemble(q *Question, session Redaction, random io.Reader, bud
 	left := budget
 	doc := document{Facts: map[string]string{}}
 	for _, f := range q.Facts {
-		doc.Facts[identifier(f.Name)] = g.quote(p, f.Value, maxStatementBytes, &left)
+		doc.Facts[identifier(f.Name)] = g.quote(p, f.Name, f.Value, maxStatementBytes, &left)
 	}
 	g.addEvidence(p, &doc, q.Evidence, &left)
 	g.addEntities(p, &doc, q.Entities)
 	for i, c := range q.Choices[:min(len(q.Choices), maxChoices)] {
 		code := fmt.Sprintf("A%d", i+1)
 		p.choices[code] = i
-		doc.Actions = append(doc.Actions, actionDoc{code, c.Action, g.quote(p, c.Target, maxStatementBytes, &left)})
+		doc.Actions = append(doc.Actions, actionDoc{code, c.Action, g.quote(p, "", c.Target, maxStatementBytes, &left)})
 	}
 	g.addFields(p, &doc, q.Fields, &left)
 	doc.Omitted = p.omitted
@@ -162,8 +162,8 @@ func holds(q *Question, mark string) bool {
 }
 
 // quote makes text of an alert fit to stand in the data: cut at a rune, screened, redacted, its
-// blanks joined by the mark. left is what remains of the budget.
-func (g *Gateway) quote(p *prompt, text string, limit int, left *int) string {
+// blanks joined by the mark. name is that of the field; left is what remains of the budget.
+func (g *Gateway) quote(p *prompt, name, text string, limit int, left *int) string {
 	text = cutText(text, min(limit, max(*left, 64)))
 	s := g.cfg.Screen(text)
 	if s.Injected {
@@ -176,7 +176,7 @@ func (g *Gateway) quote(p *prompt, text string, limit int, left *int) string {
 			p.hidden++
 		}
 	}
-	text = p.session.Redact(s.Text)
+	text = p.session.RedactField(name, s.Text)
 	text = strings.ReplaceAll(text, " ", p.mark)
 	*left -= len(text)
 	return text
@@ -221,7 +221,7 @@ func (g *Gateway) addEvidence(p *prompt, doc *document, items []evidence.Evidenc
 		}
 		code := fmt.Sprintf("E%d", i+1)
 		p.evidence[code] = e.ID
-		doc.Evidence = append(doc.Evidence, itemDoc{code, identifier(e.Kind), e.Counted, g.quote(p, e.Statement, maxStatementBytes, left)})
+		doc.Evidence = append(doc.Evidence, itemDoc{code, identifier(e.Kind), e.Counted, g.quote(p, "", e.Statement, maxStatementBytes, left)})
 	}
 }
 
@@ -233,7 +233,7 @@ func (g *Gateway) addEntities(p *prompt, doc *document, entities []alert.Entity)
 			return
 		}
 		unbounded := maxStatementBytes
-		value := g.quote(p, e.Value, maxStatementBytes, &unbounded)
+		value := g.quote(p, string(e.Type), e.Value, maxStatementBytes, &unbounded)
 		p.subjects[value] = subject{account: e.Type == alert.Account, value: e.Value}
 		doc.Entities = append(doc.Entities, entityDoc{string(e.Type), value, string(e.Role)})
 	}
@@ -252,8 +252,8 @@ func (g *Gateway) addFields(p *prompt, doc *document, fields []Field, left *int)
 		code := fmt.Sprintf("F%d", i+1)
 		p.fields[code] = f.Ref
 		// The names of members were chosen by whoever wrote the record.
-		path := g.quote(p, identifier(f.Ref), 160, left)
-		doc.Fields = append(doc.Fields, fieldDoc{code, path, g.quote(p, f.Text, maxFieldBytes, left)})
+		path := g.quote(p, "", identifier(f.Ref), 160, left)
+		doc.Fields = append(doc.Fields, fieldDoc{code, path, g.quote(p, f.Ref, f.Text, maxFieldBytes, left)})
 	}
 }
 

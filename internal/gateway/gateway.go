@@ -30,7 +30,8 @@ type Screening struct {
 // Redaction replaces secrets and personal data of one investigation. The same value has the same
 // stand-in in every text.
 type Redaction interface {
-	Redact(text string) string
+	// RedactField redacts the text of a field; its name tells what a value without context is.
+	RedactField(name, text string) string
 	// Restore puts names back; unknown are stand-ins of the right form that were never given.
 	Restore(text string) (restored string, unknown []string)
 	// Counts tells how many values were replaced, by class.

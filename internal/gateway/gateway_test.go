@@ -24,7 +24,7 @@ import (
 // words is a redaction that replaces the values it was given by numbered stand-ins.
 type words struct{ pairs []string }
 
-func (w *words) Redact(s string) string { return strings.NewReplacer(w.pairs...).Replace(s) }
+func (w *words) RedactField(_, s string) string { return strings.NewReplacer(w.pairs...).Replace(s) }
 
 func (w *words) Restore(s string) (string, []string) {
 	back := make([]string, 0, len(w.pairs))

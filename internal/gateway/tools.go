@@ -41,7 +41,7 @@ func (c *conversation) useTools(r *Reply) error {
 			continue
 		}
 		left := maxToolBytes
-		results = append(results, llm.ToolResult{CallID: r.Calls[i].ID, Text: c.g.quote(c.p, text, maxToolBytes, &left)})
+		results = append(results, llm.ToolResult{CallID: r.Calls[i].ID, Text: c.g.quote(c.p, "", text, maxToolBytes, &left)})
 	}
 	c.request.Messages = append(c.request.Messages, r.Message(), llm.Message{Role: llm.User, Results: results})
 	return nil

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
+	"net/http"
 	"os"
 	"strings"
 	"time"
@@ -31,22 +33,35 @@ type Config struct {
 	Endpoints []Endpoint
 	// Profile and Table choose models and prices; Table is a file over the profile.
 	Profile, Table string
-	// Limits bound what is spent; Plan is the quota of every tenant.
-	Limits spend.Limits
-	Plan   spend.Plan
+	// Budget bounds what is spent; Plan (premium, standard, trial) is the quota of every tenant.
+	Budget Budget
+	Plan   string
 	// Unhurried lifts the rates per minute and lets Slots questions run at once in every queue:
 	// for one-off commands and simulated models.
 	Unhurried bool
 	Slots     int
 	// Emit is told, inside the transaction, that a limit of spending was passed.
-	Emit spend.Emit
-	// Notify is told about changes of level, breakers and providers.
-	Notify func(route.Event)
+	Emit func(tx store.Tx, e Event) error
+	// Notify is told about changes of level, breakers and providers, one at a time and in order.
+	Notify func(Event)
+}
+
+// Budget are caps in US dollars; 0 takes the default of package spend.
+type Budget struct{ Soft, Hard, Hour, Investigation float64 }
+
+// Event is a change that the audit trail is told about.
+type Event struct {
+	// Kind is the type of the audit event: degradation.entered, circuit_breaker.opened,
+	// spend.soft_limit and so on.
+	Kind, Provider, From, To, Reason string
+	At                               time.Time
+	// MicroUSD and Limit are set for limits of spending.
+	MicroUSD, Limit int64
 }
 
 // Endpoint is one provider.
 type Endpoint struct {
-	// Kind is anthropic or openai.
+	// Kind is anthropic, openai or simulated.
 	Kind    string
 	BaseURL string
 	// Key is asked for every call; nil for servers without keys.
@@ -55,6 +70,10 @@ type Endpoint struct {
 	Model string
 	// Free says that calls cost nothing, by the word of the operator.
 	Free bool
+	// Latency is how long a simulated model takes.
+	Latency time.Duration
+	// Transport carries the calls; nil is the network.
+	Transport http.RoundTripper
 }
 
 // Models implements gateway.Models.
@@ -64,6 +83,7 @@ type Models struct {
 	ledger *spend.Ledger
 	router *route.Router
 	byName map[string]llm.Provider
+	close  []func()
 }
 
 // Open reads the table, settles what earlier processes left unbooked, and returns the models.
@@ -79,8 +99,8 @@ func Open(ctx context.Context, cfg Config) (*Models, error) {
 	}
 	m := &Models{cfg: cfg, byName: map[string]llm.Provider{}}
 	var providers []llm.Provider
-	for i := range cfg.Endpoints {
-		p, err := provider(&cfg.Endpoints[i], cfg.Clock)
+	for _, e := range m.simulate(cfg.Endpoints) {
+		p, err := provider(&e, cfg.Clock)
 		if err != nil {
 			return nil, err
 		}
@@ -92,15 +112,45 @@ func Open(ctx context.Context, cfg Config) (*Models, error) {
 		return nil, err
 	}
 	m.ledger, err = spend.Open(ctx, spend.Config{
-		DB: cfg.DB, Table: m.table, Limits: cfg.Limits, Clock: cfg.Clock, IDs: cfg.IDs, Emit: cfg.Emit,
+		DB: cfg.DB, Table: m.table, Limits: cfg.Budget.limits(), Clock: cfg.Clock, IDs: cfg.IDs, Emit: cfg.emit(),
 	})
 	if err != nil {
 		return nil, err
 	}
 	m.router, err = route.New(route.Config{
-		Table: m.table, Providers: providers, Meter: m.ledger, Clock: cfg.Clock, Notify: cfg.Notify, Queues: cfg.queues(),
+		Table: m.table, Providers: providers, Meter: m.ledger, Clock: cfg.Clock, Notify: cfg.notify(), Queues: cfg.queues(),
 	})
 	return m, err
+}
+
+// Close ends what Open started.
+func (m *Models) Close() {
+	for _, c := range m.close {
+		c()
+	}
+}
+
+func (b Budget) limits() spend.Limits {
+	micro := func(usd float64) registry.Micro { return registry.Micro(math.Round(usd * 1e6)) }
+	return spend.Limits{MonthSoft: micro(b.Soft), MonthHard: micro(b.Hard), TenantHour: micro(b.Hour), InvestigationMoney: micro(b.Investigation)}
+}
+
+func (c *Config) emit() spend.Emit {
+	if c.Emit == nil {
+		return nil
+	}
+	return func(tx store.Tx, e spend.Event) error {
+		return c.Emit(tx, Event{Kind: "spend." + e.Kind + "_limit", Reason: e.Month, At: e.At, MicroUSD: int64(e.Used), Limit: int64(e.Limit)})
+	}
+}
+
+func (c *Config) notify() func(route.Event) {
+	if c.Notify == nil {
+		return nil
+	}
+	return func(e route.Event) {
+		c.Notify(Event{Kind: string(e.Kind), Provider: e.Provider, From: e.From, To: e.To, Reason: e.Reason, At: e.At})
+	}
 }
 
 // queues are the router's own, unless nothing has to be spared.
@@ -184,7 +234,7 @@ func (m *Models) Call(ctx context.Context, ask gateway.Ask, r *llm.Request) (*ga
 
 func (m *Models) ask(a gateway.Ask) route.Ask {
 	return route.Ask{
-		Task: a.Task, Tenant: a.Tenant, Plan: m.cfg.Plan, Investigation: a.Investigation, Severity: a.Severity,
+		Task: a.Task, Tenant: a.Tenant, Plan: spend.Plan(m.cfg.Plan), Investigation: a.Investigation, Severity: a.Severity,
 		Confidence: a.Previous, Tools: a.NeedTools,
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/aluskort/aluskort/internal/llm"
 	"github.com/aluskort/aluskort/internal/llm/anthropic"
 	"github.com/aluskort/aluskort/internal/llm/openai"
+	"github.com/aluskort/aluskort/internal/llm/simulated"
 )
 
 func provider(e *Endpoint, clk clock.Clock) (llm.Provider, error) {
@@ -17,9 +18,38 @@ func provider(e *Endpoint, clk clock.Clock) (llm.Provider, error) {
 	}
 	switch e.Kind {
 	case "anthropic":
-		return anthropic.New(anthropic.Config{BaseURL: e.BaseURL, Key: key, Clock: clk}), nil
+		return anthropic.New(anthropic.Config{BaseURL: e.BaseURL, Key: key, Clock: clk, Transport: e.Transport}), nil
 	case "openai":
-		return openai.New(openai.Config{BaseURL: e.BaseURL, Key: key, Clock: clk}), nil
+		c := openai.Config{BaseURL: e.BaseURL, Key: key, Clock: clk, Transport: e.Transport}
+		if e.BaseURL == "" {
+			c.Abilities = openai.Vendor()
+		}
+		return openai.New(c), nil
 	}
-	return nil, fmt.Errorf("models: provider %q; use anthropic or openai", e.Kind)
+	return nil, fmt.Errorf("models: provider %q; use anthropic, openai or simulated", e.Kind)
+}
+
+// remembered is how many requests a simulated server keeps: nobody looks at them.
+const remembered = 1
+
+// simulate replaces a simulated endpoint by both vendors' protocols, spoken by a server inside
+// this process that no network reaches.
+func (m *Models) simulate(endpoints []Endpoint) []Endpoint {
+	var out []Endpoint
+	for _, e := range endpoints {
+		if e.Kind != "simulated" {
+			out = append(out, e)
+			continue
+		}
+		s := simulated.NewServer(simulated.Config{
+			Clock: m.cfg.Clock, Keep: remembered,
+			Script: func(int, *llm.Request) simulated.Step { return simulated.Step{Latency: e.Latency} },
+		})
+		m.close = append(m.close, s.Close)
+		key := func(context.Context) (string, error) { return "simulated", nil }
+		out = append(out,
+			Endpoint{Kind: "anthropic", BaseURL: simulated.BaseURL, Key: key, Transport: s.Transport()},
+			Endpoint{Kind: "openai", BaseURL: simulated.BaseURL + "/v1", Key: key, Transport: s.Transport()})
+	}
+	return out
 }
