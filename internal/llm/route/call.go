@@ -92,6 +92,8 @@ func (e *CallError) Unwrap() []error {
 const (
 	maxRetries   = 3
 	firstBackoff = time.Second
+	// longestHold bounds what a provider can ask for: an absurd number must not lock it out for good.
+	longestHold = 24 * time.Hour
 )
 
 // Call asks the models of the decision one after the other until one answers. Of the request it
@@ -135,8 +137,9 @@ func (r *Router) call(ctx context.Context, a Ask, req llm.Request, text func(int
 		defer cancel()
 	}
 	var last error
-	for _, cand := range c.result.Decision.Candidates {
-		err := c.provider(ctx, cand)
+	list := c.result.Decision.Candidates
+	for i, cand := range list {
+		err := c.provider(ctx, cand, i < len(list)-1)
 		if err == nil {
 			c.result.Used = cand
 			return &c.result, nil
@@ -185,8 +188,9 @@ func (c *call) fail(reason, err error) error {
 	return &CallError{Decision: c.result.Decision, Attempts: c.result.Attempts, After: c.after, Reason: reason, Err: err}
 }
 
-// provider asks one candidate, again where that may help.
-func (c *call) provider(ctx context.Context, cand Candidate) error {
+// provider asks one candidate, again where that may help. A timeout has taken its time already:
+// after it the next one is asked, if there are others.
+func (c *call) provider(ctx context.Context, cand Candidate, others bool) error {
 	p := c.r.providers[cand.Provider]
 	var last error
 	var until time.Time
@@ -212,7 +216,7 @@ func (c *call) provider(ctx context.Context, cand Candidate) error {
 		}
 		last = err
 		e, ok := errors.AsType[*llm.Error](err)
-		if !ok || !e.Retryable() || ctx.Err() != nil {
+		if !ok || !e.Retryable() || ctx.Err() != nil || e.Kind == llm.KindTimeout && others {
 			return err
 		}
 		until = c.r.cfg.Clock.Now().Add(c.r.backoff(try))
@@ -294,6 +298,7 @@ func (c *call) reserve(ctx context.Context, cand Candidate) (spend.Booking, erro
 	claim := spend.Claim{
 		Tenant: c.ask.Tenant, Plan: c.ask.Plan, Investigation: c.ask.Investigation, Task: c.ask.Task, Tier: cand.Tier, Model: cand.Ref,
 		Prompt: registry.PromptBound(&c.req), Output: int64(c.bounded(cand).MaxTokens), Again: c.counts > 0,
+		Terms: registry.Terms{Hour: c.r.cfg.HourCache},
 	}
 	b, err := c.r.cfg.Meter.Reserve(ctx, claim)
 	if err == nil {
@@ -457,11 +462,9 @@ func (r *Router) record(p *provider, generation int, o outcome, err error) {
 
 // heed does what an error asks of all callers; mu is held.
 func (r *Router) heed(p *provider, e *llm.Error, now time.Time) {
-	if e.RetryAfter > 0 {
-		if until := now.Add(e.RetryAfter); p.hold(now) < e.RetryAfter {
-			p.holdAt, p.until = now, until
-			r.nudge()
-		}
+	if after := min(e.RetryAfter, longestHold); after > p.hold(now) {
+		p.holdAt, p.until = now, now.Add(after)
+		r.nudge()
 	}
 	kind, ok := map[llm.Kind]EventKind{llm.KindAuth: ProviderAuthFailed, llm.KindSpend: ProviderSpendLimit}[e.Kind]
 	if ok && !p.alarmed[kind] {

@@ -246,10 +246,10 @@ func TestC3AttemptsHaveATimeLimitAndCallersADeadline(t *testing.T) {
 		f := newFixture(t, nil)
 		f.first.do = hang
 		res, err := f.Call(t.Context(), asking(llm.IOCExtraction, alert.High), request())
-		if err != nil || res.Used.Provider != "openai" || res.Attempts[0].Kind != llm.KindTimeout || res.Attempts[0].TookMS != 15_000 {
+		if err != nil || res.Used.Provider != "openai" || res.Attempts[0].Kind != llm.KindTimeout || res.Attempts[0].TookMS != 15_000 || len(res.Attempts) != 2 {
 			t.Fatalf("%+v, %v", res, err)
 		}
-		if s := f.Status().Providers[0]; s.Attempts != 4 || s.Worked != 0 {
+		if s := f.Status().Providers[0]; s.Attempts != 1 || s.Worked != 0 {
 			t.Errorf("%+v", s)
 		}
 	})
@@ -278,6 +278,35 @@ func TestC3AttemptsHaveATimeLimitAndCallersADeadline(t *testing.T) {
 			t.Fatal(err)
 		}
 		f.settled(t)
+	})
+}
+
+func TestModelsThatFailedTheCallerAreLeftOut(t *testing.T) {
+	inTime(t, func(t *testing.T) {
+		f := newFixture(t, func(c *Config) { c.HourCache = true })
+		a := asking(llm.Investigation, alert.High)
+		a.Not = []registry.Ref{{Provider: "anthropic", Model: "claude-sonnet-5-5"}}
+		res, err := f.Call(t.Context(), a, request())
+		if err != nil || res.Used.Model != "gpt-4o" || f.first.calls() != 0 || !f.meter.claims[0].Terms.Hour {
+			t.Errorf("%+v, %v", res, err)
+		}
+	})
+}
+
+func TestAbsurdRetryAfterEnds(t *testing.T) {
+	inTime(t, func(t *testing.T) {
+		f := newFixture(t, nil)
+		f.first.do = func(_ context.Context, n int, r *llm.Request) (*llm.Response, error) {
+			if n == 0 {
+				return nil, &llm.Error{Kind: llm.KindRate, RetryAfter: 1 << 62}
+			}
+			return answer(r), nil
+		}
+		_, _ = f.Call(t.Context(), asking(llm.Investigation, alert.High), request())
+		time.Sleep(24 * time.Hour)
+		if res, err := f.Call(t.Context(), asking(llm.Investigation, alert.High), request()); err != nil || res.Used.Provider != "anthropic" {
+			t.Errorf("%+v, %v", res, err)
+		}
 	})
 }
 

@@ -63,6 +63,8 @@ type Ask struct {
 	Confidence *float64 `json:"previous_confidence,omitempty"`
 	// Tools says that the request has tools although the task needs none.
 	Tools bool `json:"tools,omitempty"`
+	// Not are models that have failed the caller: refused, or answered what cannot be used.
+	Not []registry.Ref `json:"not,omitempty"`
 }
 
 // ErrAsk says that an Ask is not usable.
@@ -81,6 +83,8 @@ func (a *Ask) Check() error {
 		return fmt.Errorf("%w: prompt_tokens: %d", ErrAsk, a.PromptTokens)
 	case a.Confidence != nil && !(*a.Confidence >= 0 && *a.Confidence <= 1): // NaN too
 		return fmt.Errorf("%w: previous_confidence: %g is not between 0 and 1", ErrAsk, *a.Confidence)
+	case len(a.Not) > 64:
+		return fmt.Errorf("%w: not: %d models", ErrAsk, len(a.Not))
 	}
 	return nil
 }
@@ -115,6 +119,7 @@ type Candidate struct {
 	MaxTokens      int           `json:"max_tokens"`
 	ThinkingTokens int           `json:"thinking_tokens"`
 	TimeoutMS      int64         `json:"timeout_ms"`
+	Batch          bool          `json:"batch"` // may be asked through the provider's batch interface
 	Health         Health        `json:"health"`
 }
 
@@ -304,7 +309,7 @@ func (p *planner) bounds(m *registry.Model, tier registry.Tier, spec registry.Ti
 	if !m.Thinking || thinking >= tokens || p.state.Level.Worse(Full) {
 		thinking = 0
 	}
-	return Candidate{Ref: m.Ref, Tier: tier, MaxTokens: tokens, ThinkingTokens: thinking, TimeoutMS: spec.Timeout.Milliseconds()}
+	return Candidate{Ref: m.Ref, Tier: tier, MaxTokens: tokens, ThinkingTokens: thinking, TimeoutMS: spec.Timeout.Milliseconds(), Batch: m.Batch}
 }
 
 // unfit says why a model cannot do the task; empty when it can.
@@ -312,6 +317,8 @@ func (p *planner) unfit(m *registry.Model, output int) string {
 	need := max(p.spec.MinContext, p.ask.PromptTokens+int64(output))
 	_, err := m.PriceAt(p.state.At)
 	switch {
+	case slices.Contains(p.ask.Not, m.Ref):
+		return "has failed the caller before"
 	case err != nil:
 		return "its price is not known"
 	case !m.Stated():

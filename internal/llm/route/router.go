@@ -58,6 +58,9 @@ type Config struct {
 	// negative none. Escalated are those of the last hour, from before a restart.
 	Escalations int
 	Escalated   []time.Time
+	// HourCache says that providers keep prompts in their cache for an hour, which costs more to
+	// write than the usual five minutes.
+	HourCache bool
 	// ProbeTenant is whose budget pays for probes; empty means "system".
 	ProbeTenant string
 }

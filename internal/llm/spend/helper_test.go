@@ -111,14 +111,14 @@ func (b *bench) must(t *testing.T, c Claim) Booking {
 }
 
 // refuse expects the claim to be refused by the cap.
-func (b *bench) refuse(t *testing.T, c Claim, by Cap) *Refusal {
+func (b *bench) refuse(t *testing.T, c Claim, by Cap) Refusal {
 	t.Helper()
 	k, err := b.Reserve(t.Context(), c)
 	no, ok := errors.AsType[*Refusal](err)
 	if k != nil || !ok || no.Cap != by {
 		t.Fatalf("%v, %v; want a refusal by %s", k, err, by)
 	}
-	return no
+	return *no
 }
 
 func book(t *testing.T, k Booking, input, output int64) Entry {

@@ -73,8 +73,8 @@ func TestEachCapLetsPassAndRefuses(t *testing.T) {
 				b.must(t, c.pass(i))
 			}
 			no := b.refuse(t, c.refuse, c.by)
-			if !errors.Is(no, c.is) || errors.Is(no, ErrCap) == errors.Is(no, ErrQuota) || !no.FreeAt.Equal(c.freeAt) {
-				t.Errorf("%v", no)
+			if !errors.Is(&no, c.is) || errors.Is(&no, ErrCap) == errors.Is(&no, ErrQuota) || !no.FreeAt.Equal(c.freeAt) {
+				t.Errorf("%v", &no)
 			}
 			other := c.refuse
 			c.other(&other)
@@ -92,6 +92,9 @@ func TestQuotasByPlan(t *testing.T) {
 			b.must(t, c)
 		}
 		b.refuse(t, c, TenantHourCalls)
+		if h, err := b.Hour(t.Context(), "acme", plan); err != nil || h.Calls != int64(want) || h.Quota != int64(want) || h.InFlight != registry.Micro(2*want) {
+			t.Errorf("%+v, %v", h, err)
+		}
 		b.reopen(t, Limits{InvestigationCalls: Unlimited})
 		b.refuse(t, c, TenantHourCalls) // a restart gives nothing back
 		b.clock.add(30 * time.Minute)

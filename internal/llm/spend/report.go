@@ -49,6 +49,32 @@ func (l *Ledger) Status(ctx context.Context) (s Status, err error) {
 	return s, nil
 }
 
+// Hour is where a tenant's hour stands.
+type Hour struct {
+	Tenant   string         `json:"tenant"`
+	Calls    int64          `json:"calls"`
+	Quota    int64          `json:"quota"` // negative: none
+	Booked   registry.Micro `json:"booked_micro_usd"`
+	InFlight registry.Micro `json:"in_flight_micro_usd"`
+	Limit    registry.Micro `json:"limit_micro_usd"` // negative: none
+	FreeAt   time.Time      `json:"free_at"`
+}
+
+// Hour returns where the current hour of a tenant stands.
+func (l *Ledger) Hour(ctx context.Context, tenant string, plan Plan) (h Hour, err error) {
+	n := hour(l.cfg.Clock.Now())
+	h = Hour{Tenant: tenant, Quota: l.cfg.Limits.quota(plan), Limit: l.cfg.Limits.TenantHour, FreeAt: hourStart(n + 1)}
+	err = l.cfg.DB.View(ctx, func(tx store.Tx) error {
+		sum, err := readSum(tx, scope{name: scopeTenantHour, tenant: tenant, period: n})
+		h.Calls, h.Booked, h.InFlight = sum.calls, sum.booked, sum.reserved
+		return err
+	})
+	if err != nil {
+		return Hour{}, fmt.Errorf("read the hour of %s: %w", tenant, err)
+	}
+	return h, nil
+}
+
 // Key is what spend is told apart by. In a grouped report the parts that were not asked for
 // are empty.
 type Key struct {
