@@ -23,6 +23,7 @@ import (
 type evalCmd struct {
 	Triage     evalTriageCmd     `cmd:"" help:"Score verdicts against labels: missed attacks, false escalations, deferrals, with intervals and controls."`
 	Techniques evalTechniquesCmd `cmd:"" help:"Score the techniques that are named for Windows events."`
+	PII        evalPIICmd        `cmd:"" name:"pii" help:"Score how well personal data is found in labelled text."`
 }
 
 type evalTriageCmd struct {
