@@ -25,6 +25,7 @@ type evalCmd struct {
 	Triage     evalTriageCmd     `cmd:"" help:"Score verdicts against labels: missed attacks, false escalations, deferrals, with intervals and controls."`
 	Fit        evalFitCmd        `cmd:"" help:"Fit the weights of evidence rules to labelled alerts, bounded and checked on alerts that the fit has not seen."`
 	Techniques evalTechniquesCmd `cmd:"" help:"Score the techniques that are named for Windows events."`
+	PII        evalPIICmd        `cmd:"" name:"pii" help:"Score how well personal data is found in labelled text."`
 }
 
 type evalTriageCmd struct {
