@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/aluskort/aluskort/internal/alert"
 	"github.com/aluskort/aluskort/internal/audit"
@@ -44,14 +45,8 @@ func (n *Node) openModels(ctx context.Context, emitting *numbered, planner *resp
 		DB: n.State, Clock: n.opts.Clock, IDs: id.NewSource(nil), Log: n.opts.Log, Endpoints: endpoints, Profile: c.Profile, Table: c.Table,
 		Budget: models.Budget{Soft: c.Budget.Soft, Hard: c.Budget.Hard, Hour: c.Budget.Hour, Investigation: c.Budget.Investigation},
 		Plan:   c.Tier, Slots: c.Slots, Unhurried: n.opts.Unhurried || c.Provider == simulated,
-		Emit: func(tx store.Tx, e models.Event) error { return n.emitModels(tx, emitting, e) },
-		Notify: func(e models.Event) {
-			// The goroutine of a call: what cannot be recorded now must not hold up an answer.
-			err := n.State.Update(context.WithoutCancel(ctx), func(tx store.Tx) error { return n.emitModels(tx, emitting, e) })
-			if err != nil {
-				n.opts.Log.Error("change of the models not recorded", "event", e.Kind, "error", err)
-			}
-		},
+		Emit:   func(tx store.Tx, e models.Event) error { return n.emitModels(tx, emitting, e) },
+		Notify: n.changes.add,
 	})
 	if err != nil {
 		return err
@@ -76,6 +71,49 @@ func (n *Node) openModels(ctx context.Context, emitting *numbered, planner *resp
 }
 
 const simulated = "simulated"
+
+// changes are changes of the models that are not recorded yet. They are noticed by whoever asks
+// for the level, also inside a transaction, and recorded in one of their own.
+type changes struct {
+	mu   sync.Mutex
+	list []models.Event
+	wake chan struct{}
+}
+
+func (c *changes) add(e models.Event) {
+	c.mu.Lock()
+	c.list = append(c.list, e)
+	c.mu.Unlock()
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (c *changes) take() []models.Event {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	list := c.list
+	c.list = nil
+	return list
+}
+
+// record writes changes of the models into the audit trail until ctx ends.
+func (n *Node) record(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-n.changes.wake:
+		}
+		for _, e := range n.changes.take() {
+			err := n.State.Update(ctx, func(tx store.Tx) error { return n.emitModels(tx, n.emitter, e) })
+			if err != nil {
+				n.opts.Log.Error("change of the models not recorded", "event", e.Kind, "error", err)
+			}
+		}
+	}
+}
 
 // endpoints are the providers of the configuration, the preferred one first.
 func (n *Node) endpoints() ([]models.Endpoint, error) {
@@ -154,7 +192,9 @@ func (n *Node) wanted() func(*investigate.Investigation) bool {
 		return nil
 	}
 	policy := n.policyOf()
-	return func(inv *investigate.Investigation) bool { return policy.Wants(inv.TenantID, &inv.Verdict, inv.Evidence) }
+	return func(inv *investigate.Investigation) bool {
+		return policy.Wants(inv.TenantID, &inv.Verdict, inv.Evidence)
+	}
 }
 
 // consultants are the stages that ask models.
@@ -167,7 +207,8 @@ func (n *Node) consultants(base pipeline.Stage) []stage {
 	}
 	c.Bus, c.Clock, c.Log = base.Bus, base.Clock, base.Log
 	always := func() bool { return true }
-	return []stage{{"models", n.models.Run, always}, {"consultant", c.Run, c.Ready}}
+	n.resting = c.Resting
+	return []stage{{"models", n.models.Run, always}, {"changes of the models", n.record, always}, {"consultant", c.Run, c.Ready}}
 }
 
 // holds finds an indicator in a text, in whichever form it is written there.

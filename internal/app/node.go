@@ -85,6 +85,9 @@ type Node struct {
 	revisions atomic.Int64
 	models    *models.Models
 	consult   *consult.Consultant
+	changes   changes
+	// resting says that no model can be asked now; nil without models.
+	resting func() bool
 
 	opts       Options
 	dir        *statedir.Dir
@@ -125,7 +128,7 @@ func Open(ctx context.Context, opts Options) (n *Node, err error) {
 	if err := opts.Config.Check(); err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
-	n = &Node{opts: opts, flow: newFlow()}
+	n = &Node{opts: opts, flow: newFlow(), changes: changes{wake: make(chan struct{}, 1)}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.Close())
@@ -515,6 +518,9 @@ func (n *Node) revised(ctx context.Context) error {
 // consulted waits until every question to a model was answered, or was tried and has to wait.
 func (n *Node) consulted(ctx context.Context) error {
 	return n.poll(ctx, func() (bool, error) {
+		if n.resting == nil || n.resting() {
+			return true, nil
+		}
 		left, err := n.Engine.Consulting(ctx)
 		return left == 0, err
 	})

@@ -18,7 +18,9 @@ type Vault interface {
 
 // RedactWith redacts by the policy of r with the keys of tenants. Stand-ins are derived from the
 // key, the investigation and the value, so that they are the same in every question about it.
-func RedactWith(r *redact.Redactor, keys *redact.Keys) Redactor { return &redactorOf{redactor: r, keys: keys} }
+func RedactWith(r *redact.Redactor, keys *redact.Keys) Redactor {
+	return &redactorOf{redactor: r, keys: keys}
+}
 
 type redactorOf struct {
 	redactor *redact.Redactor

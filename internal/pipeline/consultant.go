@@ -137,6 +137,13 @@ func (c *Consultant) claim(ctx context.Context) (jobs []orchestrate.Job, err err
 	return jobs, err
 }
 
+// Resting reports whether no model can be asked now and nothing is under way.
+func (c *Consultant) Resting() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.rest.IsZero() && len(c.active) == 0
+}
+
 // free tells how many questions may begin: none while no model answers and one is trying.
 func (c *Consultant) free() int {
 	c.mu.Lock()
