@@ -28,6 +28,7 @@ type benchPipelineCmd struct {
 	Rate   float64 `help:"Alerts per second, offered at their times; 0 offers them as fast as they are taken."`
 	Seed   uint64  `default:"1" help:"Seed of the generator."`
 	JSON   bool    `name:"json" help:"Print contract/bench.schema.json."`
+	modelFlags
 
 	Profile string `help:"Write a CPU profile of the run (go tool pprof)." type:"path" placeholder:"FILE"`
 }
@@ -36,6 +37,9 @@ type benchPipelineCmd struct {
 func (c *benchPipelineCmd) Run(e *env, flags *cli) error {
 	w, err := openWorkspace(flags.State, false)
 	if err != nil {
+		return err
+	}
+	if err := c.apply(e, w); err != nil {
 		return err
 	}
 	clock := bench.NewClock()

@@ -30,6 +30,7 @@ type demoCmd struct {
 	Seed  uint64 `default:"1" help:"Story to tell: 1 is the published one; others have other people, hosts, addresses and times."`
 	JSON  bool   `name:"json" help:"Print one JSON object."`
 	Keep  bool   `help:"Keep the temporary state directory and print where it is."`
+	modelFlags
 	Write string `type:"path" placeholder:"DIR" help:"Write the story's files (alerts, truth, organisation, intelligence) into a folder and run nothing."`
 }
 
@@ -56,6 +57,9 @@ func (c *demoCmd) tell(e *env, flags *cli, each func(*result.Line)) error {
 		return errors.Join(err, w.discard())
 	}
 	w.documentation = true
+	if err := c.apply(e, w); err != nil {
+		return errors.Join(err, w.discard())
+	}
 	times := app.NewTimes()
 	w.verdicts = func(out []orchestrate.Outcome, _ int64) { times.Observe(out, time.Now()) }
 	return w.run(e, func(ctx context.Context, n *app.Node) error { return r.run(ctx, e, n, times) })
@@ -185,7 +189,10 @@ func (r *demoRun) run(ctx context.Context, e *env, n *app.Node, times *app.Times
 	if r.cmd.JSON {
 		return json.NewEncoder(e.stdout).Encode(r.fill())
 	}
-	return r.print(e.stdout, events)
+	if err := r.print(e.stdout, events); err != nil {
+		return err
+	}
+	return writeSpending(ctx, e.stdout, n, r.sum.alerts)
 }
 
 // rank brings what a person should see first to the front.

@@ -36,6 +36,10 @@ func (c *investigateCmd) Run(e *env, flags *cli) error {
 	if err != nil {
 		return err
 	}
+	if note := modelOfEnvironment(e); note != "" {
+		fmt.Fprintln(e.stderr, "aluskort:", note)
+	}
+	w.unhurried = true
 	findings := false
 	times := app.NewTimes()
 	w.verdicts = func(out []orchestrate.Outcome, _ int64) { times.Observe(out, time.Now()) }
@@ -102,7 +106,10 @@ func (c *investigateCmd) print(ctx context.Context, e *env, n *app.Node, s *app.
 	if err != nil && !errors.Is(err, auditlog.ErrNoTenant) { // nothing was accepted, so nothing recorded
 		return findings, err
 	}
-	return findings, sum.write(e.stdout, took, &rep)
+	if err := sum.write(e.stdout, took, &rep); err != nil {
+		return findings, err
+	}
+	return findings, writeSpending(ctx, e.stdout, n, sum.alerts)
 }
 
 // workspace is the state directory of a command that does its work and ends.
@@ -114,6 +121,9 @@ type workspace struct {
 	appended func(auditlog.Appended)
 	// documentation lets documentation addresses count as indicators.
 	documentation bool
+	// unhurried and latency are how models are asked.
+	unhurried bool
+	latency   time.Duration
 }
 
 func openWorkspace(dir string, keep bool) (*workspace, error) {
@@ -134,7 +144,7 @@ func (w *workspace) run(e *env, fn func(context.Context, *app.Node) error) (err 
 	}
 	n, err := app.Open(e.ctx, app.Options{
 		Dir: w.dir, Config: e.config, Log: e.log, OnVerdict: w.verdicts, OnAppended: w.appended,
-		CountDocumentation: w.documentation,
+		CountDocumentation: w.documentation, Unhurried: w.unhurried, ModelLatency: w.latency,
 	})
 	if err != nil {
 		return err

@@ -178,6 +178,14 @@ func (n *Node) emitModels(tx store.Tx, emitting *numbered, e models.Event) error
 	return n.relay.Outbox().Append(tx, msgs...)
 }
 
+// ModelSpending lists what models took; nothing without models.
+func (n *Node) ModelSpending(ctx context.Context) ([]models.Spending, error) {
+	if n.models == nil {
+		return nil, nil
+	}
+	return n.models.Spending(ctx)
+}
+
 // level is how able the product is: fully, when no model is configured.
 func (n *Node) level() investigate.Degradation {
 	if n.models == nil {
