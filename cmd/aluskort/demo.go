@@ -26,10 +26,10 @@ import (
 )
 
 type demoCmd struct {
-	Once  bool   `help:"Run the story to its end, print what became of it and exit. The live console is not there yet, so demo does the same without this flag."`
-	Seed  uint64 `default:"1" help:"Story to tell: 1 is the published one; others have other people, hosts, addresses and times."`
-	JSON  bool   `name:"json" help:"Print one JSON object."`
-	Keep  bool   `help:"Keep the temporary state directory and print where it is."`
+	Once bool   `help:"Run the story to its end, print what became of it and exit. The live console is not there yet, so demo does the same without this flag."`
+	Seed uint64 `default:"1" help:"Story to tell: 1 is the published one; others have other people, hosts, addresses and times."`
+	JSON bool   `name:"json" help:"Print one JSON object."`
+	Keep bool   `help:"Keep the temporary state directory and print where it is."`
 	modelFlags
 	Write string `type:"path" placeholder:"DIR" help:"Write the story's files (alerts, truth, organisation, intelligence) into a folder and run nothing."`
 }

@@ -44,7 +44,7 @@ func (n *Node) openModels(ctx context.Context, emitting *numbered, planner *resp
 	n.models, err = models.Open(ctx, models.Config{
 		DB: n.State, Clock: n.opts.Clock, IDs: id.NewSource(nil), Log: n.opts.Log, Endpoints: endpoints, Profile: c.Profile, Table: c.Table,
 		Budget: models.Budget{Soft: c.Budget.Soft, Hard: c.Budget.Hard, Hour: c.Budget.Hour, Investigation: c.Budget.Investigation},
-		Plan:   c.Tier, Slots: c.Slots, Unhurried: n.opts.Unhurried || c.Provider == simulated,
+		Plan:   c.Tier, Slots: c.Slots, Unhurried: n.opts.Unhurried || c.Provider == simulatedProvider,
 		Emit:   func(tx store.Tx, e models.Event) error { return n.emitModels(tx, emitting, e) },
 		Notify: n.changes.add,
 	})
@@ -70,7 +70,7 @@ func (n *Node) openModels(ctx context.Context, emitting *numbered, planner *resp
 	return err
 }
 
-const simulated = "simulated"
+const simulatedProvider = "simulated"
 
 // changes are changes of the models that are not recorded yet. They are noticed by whoever asks
 // for the level, also inside a transaction, and recorded in one of their own.
@@ -122,6 +122,9 @@ func (n *Node) endpoints() ([]models.Endpoint, error) {
 	out[0].Latency = n.opts.ModelLatency
 	if f := &c.Fallback; f.Provider != "" {
 		out = append(out, endpoint(f.Provider, f.BaseURL, f.KeyFile, f.Key, f.Model))
+	}
+	for i := range out {
+		out[i].Transport = n.opts.ModelTransport
 	}
 	return out, nil
 }
@@ -206,14 +209,14 @@ func (n *Node) wanted() func(*investigate.Investigation) bool {
 }
 
 // consultants are the stages that ask models.
-func (n *Node) consultants(base pipeline.Stage) []stage {
+func (n *Node) consultants() []stage {
 	if n.models == nil {
 		return nil
 	}
 	c := &pipeline.Consultant{
 		Engine: n.Engine, Ask: n.consult.Ask, Owner: n.State.Origin(), Slots: n.opts.Config.Models.Slots,
 	}
-	c.Bus, c.Clock, c.Log = base.Bus, base.Clock, base.Log
+	c.Bus, c.Clock, c.Log = n.Bus, n.opts.Clock, n.opts.Log
 	always := func() bool { return true }
 	n.resting = c.Resting
 	return []stage{{"models", n.models.Run, always}, {"changes of the models", n.record, always}, {"consultant", c.Run, c.Ready}}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -61,6 +62,8 @@ type Options struct {
 	Unhurried bool
 	// ModelLatency is how long a simulated model takes to answer.
 	ModelLatency time.Duration
+	// ModelTransport carries the calls of models; nil is the network.
+	ModelTransport http.RoundTripper
 	// OnVerdict is told about every batch of verdicts once it is durable, and up to which number
 	// the default tenant's audit events were emitted by then.
 	OnVerdict func(out []orchestrate.Outcome, emitted int64)
@@ -225,7 +228,7 @@ func (n *Node) build(ctx context.Context) error {
 		{"orchestrator", orchestrator.Run, orchestrator.Ready},
 		{"entity-parser", parser.Run, parser.Ready},
 	}
-	n.stages = append(n.stages, n.consultants(base())...)
+	n.stages = append(n.stages, n.consultants()...)
 	return nil
 }
 

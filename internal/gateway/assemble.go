@@ -63,14 +63,14 @@ type document struct {
 }
 
 type itemDoc struct {
-	Code   string  `json:"code"`
+	Code   string  `json:"id"`
 	Kind   string  `json:"kind"`
 	Bits   float64 `json:"bits"`
 	States string  `json:"states"`
 }
 
 type fieldDoc struct {
-	Code string `json:"code"`
+	Code string `json:"id"`
 	Path string `json:"path"`
 	Text string `json:"text"`
 }
@@ -82,7 +82,7 @@ type entityDoc struct {
 }
 
 type actionDoc struct {
-	Code   string `json:"code"`
+	Code   string `json:"id"`
 	Action string `json:"action"`
 	Target string `json:"target"`
 }

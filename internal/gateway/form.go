@@ -44,11 +44,11 @@ var forms = map[Task]form{
 
 What you decide
 - "classification": true_positive (an attack), suspicious (probably one), investigation_required (the data does not decide), benign_true_positive (real and authorised), false_positive (the detection is wrong). A benign answer is only a proposal to a person.
-- "citations": the codes of what you rest on, E… for evidence and F… for fields, only codes that you were given. "bits" is how much MORE than its stated weight you read into it: from 0 to 2 towards an attack, from -2 to 0 towards harmless, 0 when the stated weight is right. "why" is one sentence.
+- "citations": the ids of what you rest on, E… for evidence and F… for fields, each as "code"; only ids that you were given. "bits" is how much MORE than its stated weight you read into it: from 0 to 2 towards an attack, from -2 to 0 towards harmless, 0 when the stated weight is right. "why" is one sentence.
 - "confidence": from 0 to 1, the probability that your classification is right.
 - "unknowns": the facts that would decide it. "alternative": the best competing explanation.
 - "techniques": ids of MITRE ATT&CK or ATLAS that the data shows, only when you are sure of the id.
-- "actions": codes A… of the offered actions that you would take first; none when none fits.
+- "actions": ids A… of the offered actions that you would take first; none when none fits.
 ` + common,
 	},
 	llm.IOCExtraction: {
