@@ -1,0 +1,22 @@
+package anthropic_test
+
+import (
+	"testing"
+
+	"github.com/aluskort/aluskort/internal/llm"
+	"github.com/aluskort/aluskort/internal/llm/anthropic"
+	"github.com/aluskort/aluskort/internal/llm/llmtest"
+	"github.com/aluskort/aluskort/internal/llm/simulated"
+)
+
+func open(s *simulated.Server, o llmtest.Options) llm.Provider {
+	return anthropic.New(anthropic.Config{BaseURL: simulated.BaseURL, Transport: s.Transport(), Key: o.Key, Limits: o.Limits})
+}
+
+func TestProvider(t *testing.T) {
+	llmtest.Run(t, llmtest.Subject{Open: open, Model: "claude-haiku-5-5", Thinks: true, WritesCache: true})
+}
+
+func TestProviderWithBudgets(t *testing.T) {
+	llmtest.Run(t, llmtest.Subject{Open: open, Model: "claude-haiku-4-5", Sample: true, Thinks: true, WritesCache: true})
+}
