@@ -50,6 +50,8 @@ type Latency struct {
 type Held struct {
 	Parts int `json:"parts"`
 	Figures
+	// Flags tells for every line whether it was flagged.
+	Flags []bool `json:"-"`
 }
 
 // Evaluate judges every line with the detector. now tells the time.
@@ -211,7 +213,7 @@ func hold(lines []labelled.Line, samples []detect.Sample, parts int, part func(i
 			}
 		}
 	}
-	return &Held{Parts: parts, Figures: figures(lines, flags)}, nil
+	return &Held{Parts: parts, Figures: figures(lines, flags), Flags: flags}, nil
 }
 
 func mix(n int) uint64 {

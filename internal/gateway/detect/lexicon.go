@@ -131,10 +131,10 @@ func (l *lexicon) addRule(line string, names map[string]uint8) error {
 			if err != nil {
 				return err
 			}
-			if r.stages >= maxStages {
+			if r.stages == 0 || r.stages >= maxStages {
 				return fmt.Errorf("more than %d concepts", maxStages)
 			}
-			r.gaps[r.stages] = int32(gap)
+			r.gaps[r.stages-1] = int32(gap)
 			continue
 		}
 		for name := range strings.SplitSeq(f, "|") {

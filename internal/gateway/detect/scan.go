@@ -48,7 +48,7 @@ type scanner struct {
 	found      []fire // structures, in the order of their places
 
 	// indices collects the n-grams of every block, for training only.
-	indices *[][]uint16
+	indices *[][]uint32
 }
 
 // block is a stretch of 64 symbols.
@@ -63,7 +63,7 @@ const (
 	mul4 = 0xC2B2AE3D27D4EB4F
 	mul5 = 0xD6E8FEB86659FD93
 	// gramBits is the size of the table of weights.
-	gramBits = 16
+	gramBits = 17
 )
 
 // scan reads text once and fills blocks and fires.
@@ -150,9 +150,9 @@ func (s *scanner) scan(text string) {
 		i3 := (history & 0xffffff) * mul3 >> (64 - gramBits)
 		i4 := (history & 0xffffffff) * mul4 >> (64 - gramBits)
 		i5 := (history & 0xffffffffff) * mul5 >> (64 - gramBits)
-		sum += int32(grams[uint16(i3)]) + int32(grams[uint16(i4)]) + int32(grams[uint16(i5)])
+		sum += int32(grams[i3]) + int32(grams[i4]) + int32(grams[i5])
 		if s.indices != nil {
-			s.collect(uint16(i3), uint16(i4), uint16(i5))
+			s.collect(uint32(i3), uint32(i4), uint32(i5))
 		}
 		if counted++; counted&(1<<blockBits-1) == 0 {
 			s.close(sum, 1<<blockBits, at+1)
@@ -181,7 +181,7 @@ func (s *scanner) close(sum, n, at int32) {
 	s.features, s.blockStart = bitset{}, at
 }
 
-func (s *scanner) collect(a, b, c uint16) {
+func (s *scanner) collect(a, b, c uint32) {
 	k := len(s.blocks)
 	for len(*s.indices) <= k {
 		*s.indices = append(*s.indices, nil)

@@ -16,6 +16,9 @@ type Sample struct {
 	Weight float32
 	// Group keeps samples together that are near copies of each other.
 	Group int
+	// Generated samples teach, but the thresholds are set on the others: how often a grammar
+	// writes a hard sentence says nothing about how often people do.
+	Generated bool
 }
 
 // Rates are the shares of harmless training samples that may pass the two thresholds when
@@ -26,17 +29,17 @@ type Rates struct{ Summarise, Quarantine float64 }
 func DefaultRates() Rates { return Rates{Summarise: 0.004, Quarantine: 0.0008} }
 
 const (
-	innerFolds = 4
-	epochs     = 12
+	innerFolds = 3
+	epochs     = 8
 	gramDecay  = 2e-5
 	gramRate   = 0.35
-	rounds     = 3
+	rounds     = 2
 )
 
 // doc is one text of a sample: the canonical text, or a view.
 type doc struct {
 	blocks []block
-	grams  [][]uint16
+	grams  [][]uint32
 	field  bitset
 }
 
@@ -45,6 +48,8 @@ type example struct {
 	attack bool
 	weight float32
 	group  int
+
+	generated bool
 }
 
 // Train finds weights. The same samples give the same weights, on any machine.
@@ -93,7 +98,7 @@ func prepare(lex *lexicon, samples []Sample) []example {
 	for i, sample := range samples {
 		t := c.Text(sample.Text)
 		signs := lex.signs(&t.Signs)
-		e := example{attack: sample.Attack, weight: sample.Weight, group: sample.Group}
+		e := example{attack: sample.Attack, weight: sample.Weight, group: sample.Group, generated: sample.Generated}
 		e.docs = append(e.docs, readDoc(s, t.Canonical, signs))
 		for _, v := range t.Views {
 			e.docs = append(e.docs, readDoc(s, v.Text, lex.viewSigns(signs, v.How)))
@@ -104,7 +109,7 @@ func prepare(lex *lexicon, samples []Sample) []example {
 }
 
 func readDoc(s *scanner, text string, field bitset) doc {
-	var grams [][]uint16
+	var grams [][]uint32
 	s.indices = &grams
 	s.scan(text)
 	for len(grams) < len(s.blocks) {
@@ -121,7 +126,7 @@ type instance struct {
 	weight float32
 }
 
-func (in *instance) each(visit func(uint16)) (n int) {
+func (in *instance) each(visit func(uint32)) (n int) {
 	for b := max(0, in.last-window+1); b <= in.last; b++ {
 		for _, g := range in.doc.grams[b] {
 			visit(g)
@@ -188,7 +193,7 @@ func instances(e *example, w []float32, all bool) []instance {
 
 func (in *instance) score(w []float32) float32 {
 	var sum float32
-	n := in.each(func(g uint16) { sum += w[g] })
+	n := in.each(func(g uint32) { sum += w[g] })
 	return sum/float32(math.Sqrt(float64(3*n+12))) + w[1<<gramBits]
 }
 
@@ -215,7 +220,7 @@ func descend(w []float32, ins []instance) {
 				continue
 			}
 			g := delta * x
-			in.each(func(k uint16) {
+			in.each(func(k uint32) {
 				gk := g + gramDecay*w[k]
 				seen[k] += gk * gk
 				w[k] -= gramRate * gk / float32(math.Sqrt(float64(seen[k])+1e-6))
@@ -278,10 +283,10 @@ func candidates(e *example, m *Model) []candidate {
 }
 
 const (
-	fitSteps = 400
-	fitRate  = 0.8
+	fitSteps = 250
+	fitRate  = 0.08
 	// fitPrior pulls the weight of a rule to what its strength says.
-	fitPrior = 0.004
+	fitPrior = 0.0003
 )
 
 // fit joins the sensors: gradient descent over the chunk that stands for each example.
@@ -289,56 +294,62 @@ func (m *Model) fit(lex *lexicon, ex []example, cand [][]candidate) {
 	prior := make([]float32, len(m.features))
 	for i := range prior {
 		kind, strength := lex.describe(i)
-		prior[i] = [...]float32{0, 0.2, 1.2, 2.5}[strength]
+		prior[i] = [...]float32{0, 0.1, 0.8, 1.6}[strength]
 		if kind == "mention" {
 			prior[i] = -0.2 * float32(strength)
 		}
 	}
-	copy(m.features, prior)
-	m.up, m.down, m.bias = 1, 0.7, -2
+	// The parameters are those of the features, then up, down and bias.
+	k := len(prior)
+	prior = append(prior, 0.8, 0.8, -1.5)
+	p := slices.Clone(prior)
+	grad, first, second := make([]float64, len(p)), make([]float64, len(p)), make([]float64, len(p))
 	total := float32(0)
 	for i := range ex {
 		total += ex[i].weight
 	}
-	grad := make([]float32, len(m.features))
-	for step := range fitSteps {
+	for step := 1; step <= fitSteps; step++ {
+		m.features, m.up, m.down, m.bias = p[:k:k], p[k], p[k+1], p[k+2]
 		clear(grad)
-		var gUp, gDown, gBias float32
 		for i := range ex {
 			c, logit := m.best(cand[i])
 			if c == nil {
 				continue
 			}
-			y := float32(0)
+			y := 0.0
 			if ex[i].attack {
 				y = 1
 			}
-			delta := (float32(sigmoid(logit)) - y) * ex[i].weight
-			gBias += delta
+			delta := (sigmoid(logit) - y) * float64(ex[i].weight/total)
+			grad[k+2] += delta
 			if c.gram > 0 {
-				gUp += delta * c.gram
+				grad[k] += delta * float64(c.gram)
 			} else {
-				gDown += delta * c.gram
+				grad[k+1] += delta * float64(c.gram)
 			}
-			for k := range c.features {
-				for w := c.features[k]; w != 0; w &= w - 1 {
-					grad[k<<6+trailing(w)] += delta
+			for at := range c.features {
+				for w := c.features[at]; w != 0; w &= w - 1 {
+					grad[at<<6+trailing(w)] += delta
 				}
 			}
 		}
-		rate := float32(fitRate) / (1 + float32(step)/100)
-		m.bias -= rate * gBias / total
-		m.up = max(0, m.up-rate*gUp/total)
-		m.down = max(0, m.down-rate*gDown/total)
-		for i := range m.features {
-			m.features[i] -= rate * 4 * (grad[i]/total + fitPrior*(m.features[i]-prior[i]))
-			if kind, _ := lex.describe(i); kind == "mention" {
-				m.features[i] = max(-1.5, min(0, m.features[i]))
-			} else {
-				m.features[i] = max(0, m.features[i])
+		for i := range p {
+			// Adam, with a step that shrinks.
+			g := grad[i] + fitPrior*float64(p[i]-prior[i])
+			first[i] = 0.9*first[i] + 0.1*g
+			second[i] = 0.99*second[i] + 0.01*g*g
+			rate := fitRate / (1 + float64(step)/80)
+			p[i] -= float32(rate * first[i] / (math.Sqrt(second[i]) + 1e-6))
+			if i < k {
+				if kind, _ := lex.describe(i); kind == "mention" {
+					p[i] = max(-1.5, min(0, p[i]))
+				} else {
+					p[i] = max(0, p[i])
+				}
 			}
 		}
 	}
+	m.features, m.up, m.down, m.bias = p[:k:k], max(0, p[k]), max(0, p[k+1]), p[k+2]
 }
 
 // best returns the chunk with the highest logit.
@@ -357,8 +368,9 @@ func (m *Model) best(cand []candidate) (*candidate, float32) {
 // thresholds are the logits that the given shares of harmless examples pass.
 func (m *Model) thresholds(ex []example, cand [][]candidate, r Rates) {
 	var harmless []float32
+	labelled := slices.ContainsFunc(ex, func(e example) bool { return !e.generated })
 	for i := range ex {
-		if !ex[i].attack {
+		if !ex[i].attack && !(labelled && ex[i].generated) {
 			_, l := m.best(cand[i])
 			harmless = append(harmless, l)
 		}
