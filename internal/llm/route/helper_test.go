@@ -157,6 +157,15 @@ func (f *fixture) told(kinds ...EventKind) []string {
 	return out
 }
 
+func (f *fixture) reasons() (out string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, e := range f.events {
+		out += e.Reason + "\n"
+	}
+	return out
+}
+
 func (f *fixture) settled(t testing.TB) {
 	t.Helper()
 	f.meter.mu.Lock()
