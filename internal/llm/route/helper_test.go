@@ -104,6 +104,8 @@ func (e *entry) end(count *int) (spend.Entry, error) {
 	return spend.Entry{Cost: 7, Basis: spend.Measured}, nil
 }
 
+func (*entry) ID() int64 { return 1 }
+
 func (e *entry) Book(context.Context, llm.Usage, string) (spend.Entry, error) {
 	return e.end(&e.m.booked)
 }
