@@ -210,6 +210,11 @@ func (c *call) provider(ctx context.Context, cand Candidate, others bool) error 
 		if err == nil {
 			return nil
 		}
+		if errors.Is(err, errHeld) {
+			try--
+			until = time.Time{}
+			continue
+		}
 		if !made {
 			c.skip(cand, err)
 			return errors.Join(err, last)
@@ -268,8 +273,12 @@ func (c *call) later(d time.Duration) {
 	}
 }
 
-// errOpen says that the breaker lets nothing through.
-var errOpen = errors.New("route: circuit breaker is open")
+var (
+	// errOpen says that the breaker lets nothing through.
+	errOpen = errors.New("route: circuit breaker is open")
+	// errHeld says that the provider asked all callers to wait while this one waited for its turn.
+	errHeld = errors.New("route: provider wants to be left alone")
+)
 
 // attempt takes a turn, reserves, asks once, books and counts. made is false when the provider
 // was not asked.
@@ -279,9 +288,9 @@ func (c *call) attempt(ctx context.Context, p *provider, cand Candidate) (made b
 		return false, err
 	}
 	defer q.leave()
-	generation, ok := c.r.allow(p)
-	if !ok {
-		return false, errOpen
+	generation, err := c.r.allow(p)
+	if err != nil {
+		return false, err
 	}
 	booking, err := c.reserve(ctx, cand)
 	if err != nil {
@@ -429,10 +438,18 @@ func (r *Router) lets(p *provider) bool {
 	return b.state == Closed || b.state == Open && b.isDue(r.cfg.Clock.Now())
 }
 
-func (r *Router) allow(p *provider) (generation int, ok bool) {
+func (r *Router) allow(p *provider) (generation int, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return p.breaker.allow(r.cfg.Clock.Now())
+	now := r.cfg.Clock.Now()
+	if p.hold(now) > 0 {
+		return 0, errHeld
+	}
+	generation, ok := p.breaker.allow(now)
+	if !ok {
+		return 0, errOpen
+	}
+	return generation, nil
 }
 
 // record counts the end of an attempt and tells what it changed.

@@ -169,6 +169,34 @@ func TestC1RetryAfterIsHeededByAllCallers(t *testing.T) {
 	})
 }
 
+func TestC1RetryAfterIsHeededByWhoWaitsForItsTurn(t *testing.T) {
+	inTime(t, func(t *testing.T) {
+		f := newFixture(t, nil)
+		var told time.Time
+		f.first.do = func(_ context.Context, n int, r *llm.Request) (*llm.Response, error) {
+			if n == 0 {
+				time.Sleep(5 * time.Second)
+				told = time.Now()
+				return nil, &llm.Error{Kind: llm.KindRate, RetryAfter: 20 * time.Second}
+			}
+			if since := time.Since(told); since < 20*time.Second {
+				t.Errorf("asked again after %s", since)
+			}
+			return answer(r), nil
+		}
+		var wg sync.WaitGroup
+		for range 3 { // the queue has one turn
+			wg.Go(func() {
+				if res, err := f.Call(t.Context(), asking(llm.Investigation, alert.Low), request()); err != nil || res.Used.Provider != "anthropic" {
+					t.Errorf("%+v, %v", res, err)
+				}
+			})
+		}
+		wg.Wait()
+		f.settled(t)
+	})
+}
+
 func TestC1LongRetryAfterMeansNotNow(t *testing.T) {
 	for name, c := range map[string]struct {
 		after   time.Duration

@@ -104,6 +104,8 @@ func (e *entry) end(count *int) (spend.Entry, error) {
 	return spend.Entry{Cost: 7, Basis: spend.Measured}, nil
 }
 
+func (*entry) ID() int64 { return 1 }
+
 func (e *entry) Book(context.Context, llm.Usage, string) (spend.Entry, error) {
 	return e.end(&e.m.booked)
 }
@@ -153,6 +155,15 @@ func (f *fixture) told(kinds ...EventKind) []string {
 		if len(kinds) == 0 || slices.Contains(kinds, e.Kind) {
 			out = append(out, string(e.Kind)+" "+e.To)
 		}
+	}
+	return out
+}
+
+func (f *fixture) reasons() (out string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, e := range f.events {
+		out += e.Reason + "\n"
 	}
 	return out
 }

@@ -253,7 +253,7 @@ func TestI11FlappingIsNoStorm(t *testing.T) {
 		if f.Level() != Passthrough {
 			t.Errorf("level %s", f.Level())
 		}
-		if got := f.told(); len(got) != 1 || !strings.Contains(f.events[0].Reason, "disk full") {
+		if got := f.told(); len(got) != 1 || !strings.Contains(f.reasons(), "disk full") {
 			t.Errorf("%v", got)
 		}
 		time.Sleep(10 * time.Second)
@@ -388,6 +388,13 @@ func TestProbeIsPaidForAndRefused(t *testing.T) {
 		f.Run(ctx)
 		if f.first.calls() != 6 {
 			t.Errorf("%d calls", f.first.calls())
+		}
+		// A probe that could not be paid for does not hold the breaker half open.
+		f.meter.refuse = nil
+		f.first.script(nil)
+		time.Sleep(breakAgain)
+		if _, err := f.Call(t.Context(), asking(llm.IOCExtraction, alert.Critical), request()); err != nil || f.Status().Providers[0].Breaker != Closed {
+			t.Errorf("%v, %+v", err, f.Status().Providers[0])
 		}
 		f.settled(t)
 	})

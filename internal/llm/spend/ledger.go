@@ -298,6 +298,27 @@ type booking struct {
 	r row
 }
 
+// Resume returns a reservation that another process made, such as that of a batch which a
+// restart left running: what lapsed meanwhile is corrected by what was consumed. It fails with
+// ErrNoBooking when there is none.
+func (l *Ledger) Resume(ctx context.Context, id int64) (Booking, error) {
+	var r *row
+	err := l.cfg.DB.View(ctx, func(tx store.Tx) (err error) {
+		r, err = load(tx, id)
+		return err
+	})
+	if errors.Is(err, store.ErrNoRows) {
+		return nil, fmt.Errorf("%w: %d", ErrNoBooking, id)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &booking{l, *r}, nil
+}
+
+// ID implements Booking.
+func (b *booking) ID() int64 { return b.r.seq }
+
 // Book implements Booking.
 func (b *booking) Book(ctx context.Context, u llm.Usage, answered string) (Entry, error) {
 	return b.settle(ctx, b.l.answered(&b.r, u, answered))
@@ -348,6 +369,7 @@ func (s *settlement) entry(r *row) Entry {
 const (
 	outcomeOK     = "ok"
 	outcomeLapsed = "lapsed"
+	outcomeUnmade = "not_made"
 	outcomeOther  = "error"
 )
 
@@ -384,6 +406,10 @@ func (l *Ledger) price(r *row, u llm.Usage, s *settlement) {
 // worked are free; after that the provider may bill although nothing arrived.
 func (l *Ledger) failed(r *row, err error) settlement {
 	s := settlement{answered: r.model.Model, outcome: outcomeOther}
+	if errors.Is(err, ErrNotMade) {
+		s.basis, s.outcome = Measured, outcomeUnmade
+		return s
+	}
 	var u llm.Usage
 	if e, ok := errors.AsType[*llm.Error](err); ok {
 		s.outcome, u = string(e.Kind), e.Usage

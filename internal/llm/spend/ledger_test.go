@@ -3,6 +3,7 @@ package spend
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -203,6 +204,7 @@ func TestFailuresAreFreeOnlyWhenNothingWasBilled(t *testing.T) {
 		{"unreadable", &llm.Error{Kind: llm.KindUnreadable}, 1500, Unknown},
 		{"canceled", &llm.Error{Kind: llm.KindCanceled}, 1500, Unknown},
 		{"no error of a provider", errors.New("panic"), 1500, Unknown},
+		{"never made", fmt.Errorf("shutting down: %w", ErrNotMade), 0, Measured},
 	} {
 		b := newBench(t, Limits{})
 		ctx, cancel := context.WithCancel(t.Context())
@@ -249,6 +251,34 @@ func TestReservationsLeftOpenAreNeverFree(t *testing.T) {
 	}
 	if s := b.status(t); s.Booked != 1015 {
 		t.Errorf("%+v", s)
+	}
+}
+
+func TestBatchIsResumedAfterARestart(t *testing.T) {
+	b := newBench(t, Limits{})
+	c := claim(1000, 500)
+	c.Terms.Batch, c.Lease = true, 26*time.Hour
+	id := b.must(t, c).ID()
+	b.clock.add(25 * time.Hour)
+	if n, err := b.Sweep(t.Context()); n != 0 || err != nil {
+		t.Errorf("%d lapsed within their lease, %v", n, err)
+	}
+	b.reopen(t, Limits{})
+	if s := b.status(t); s.Booked != 1500 {
+		t.Errorf("%+v", s)
+	}
+	k, err := b.Resume(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e := book(t, k, 200, 20); e.Cost != 220 || e.Basis != Measured {
+		t.Errorf("%+v", e)
+	}
+	if s := b.status(t); s.Booked != 220 || s.InFlight != 0 {
+		t.Errorf("%+v", s)
+	}
+	if _, err := b.Resume(t.Context(), id+1); !errors.Is(err, ErrNoBooking) {
+		t.Error(err)
 	}
 }
 

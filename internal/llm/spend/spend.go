@@ -20,6 +20,10 @@ var (
 	ErrCap = errors.New("spend: cap reached")
 	// ErrQuota says that the tenant's calls of this hour are used up (HTTP 429); see Refusal.
 	ErrQuota = errors.New("spend: quota of calls used up")
+	// ErrNotMade is given to Booking.Fail when the provider was not asked after all.
+	ErrNotMade = errors.New("spend: attempt was not made")
+	// ErrNoBooking says that there is no such reservation.
+	ErrNoBooking = errors.New("spend: no such reservation")
 	// ErrClaim says that a claim lacks what it is counted by.
 	ErrClaim = errors.New("spend: incomplete claim")
 )
@@ -33,15 +37,18 @@ type Meter interface {
 	Reserve(ctx context.Context, c Claim) (Booking, error)
 }
 
-// Booking is one reservation. Exactly one of its methods is called once; a later call changes
-// nothing and returns what was booked. They book even when ctx has ended. When they fail, the
+// Booking is one reservation. Book or Fail is called once; a later call changes nothing and
+// returns what was booked. They book even when ctx has ended. When they fail, the
 // reservation stays counted in full, and lapses with its lease.
 type Booking interface {
+	// ID names the reservation, so that Ledger.Resume finds it in another process.
+	ID() int64
 	// Book says what the attempt consumed and which model answered. Usage that is not known is
 	// booked at the full reservation, marked as estimated.
 	Book(ctx context.Context, u llm.Usage, answered string) (Entry, error)
 	// Fail says that there was no answer. What the provider certainly did not bill is free; what
 	// it may have billed is booked in full, marked as unknown.
+	// ErrNotMade says that the attempt was given up before it was made: it is free.
 	Fail(ctx context.Context, err error) (Entry, error)
 }
 
