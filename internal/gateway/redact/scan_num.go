@@ -237,8 +237,9 @@ func (w *walker) card(f *figures) (int, bool) {
 	}
 	first := f.groups[0].end - f.groups[0].start
 	if first >= 12 {
-		ok, sure := cardNumber(f.digits[:min(first, len(f.digits))])
-		if ok && (sure || w.r.policy.Loose || w.cue(f.start, cueCard)) {
+		d := f.digits[:min(first, len(f.digits))]
+		ok, sure := cardNumber(d)
+		if ok && (sure || w.r.policy.Loose) || first <= 19 && luhn(d) && w.cue(f.start, cueCard) {
 			return f.groups[0].end, true
 		}
 		return 0, false
