@@ -28,6 +28,7 @@ func (w *walker) loose() {
 	p := prose{walker: w}
 	p.cut()
 	p.ages()
+	p.licences()
 	p.dates()
 	p.addresses()
 	p.names()
@@ -114,6 +115,26 @@ func (p *prose) ages() {
 	}
 }
 
+// licences finds what follows the word for a driver's licence and has digits in it.
+func (p *prose) licences() {
+	for i := range p.list {
+		if w := p.word(i); !strings.EqualFold(w, "license") && !strings.EqualFold(w, "licence") && !strings.EqualFold(w, "licenses") {
+			continue
+		}
+		for n := i + 1; n < len(p.list) && n <= i+5; n++ {
+			end := n
+			for end+1 < len(p.list) && p.gap(end+1) == "-" {
+				end++
+			}
+			s := p.text[p.list[n].start:p.list[end].end]
+			if len(s) >= 6 && len(s) <= 20 && strings.ContainsAny(s, "0123456789") {
+				p.add(National, p.list[n].start, p.list[end].end)
+				break
+			}
+		}
+	}
+}
+
 var (
 	weekdays = words(`monday tuesday wednesday thursday friday saturday sunday`)
 	months   = words(`january february march april may june july august september october november december
@@ -170,6 +191,9 @@ func (p *prose) date(i int) int {
 // loosePhone accepts numbers in groups, as telephone numbers are written, where nothing says
 // that they are anything else.
 func (w *walker) loosePhone(f *figures) bool {
+	if f.n == 1 {
+		return f.total >= 7 && f.total <= 11 && w.cue(f.start, cueContact)
+	}
 	if f.n < 2 || f.total < 7 || f.total > 13 || w.dateLike(f) {
 		return false
 	}
@@ -178,7 +202,11 @@ func (w *walker) loosePhone(f *figures) bool {
 			return false
 		}
 	}
-	return f.n > 2 || f.groups[1].end-f.groups[1].start >= 4
+	if f.n > 2 {
+		return true
+	}
+	// Two groups may be the number of a house and a postal code.
+	return f.groups[1].end-f.groups[1].start >= 4 && !(w.byteAt(f.end) == ' ' && wordAt(w.text, f.end+1))
 }
 
 // URLs and names under a public suffix, when the policy wants them.

@@ -11,6 +11,10 @@ var (
 		ul ulica aleja plac ulice straße strasse weg gasse platz allee utca u út tér körút ulitsa str streets courts coves
 		terrasse gate gata gatan vej gade katu tie tee pst mnt`)
 
+	// The post of armed forces: a ship or unit, and a post office of its own.
+	ships     = words(`uss usns uscgc usnv hms`)
+	fieldPost = words(`apo fpo dpo bfpo`)
+
 	// Streets of one word: Hauptstraße, Søndergade, Kiannonkatu.
 	streetEndings = [...]string{
 		"straße", "strasse", "gasse", "platz", "allee", "damm", "ufer", "straat", "laan", "plein", "gracht", "gade", "vej", "vænget", "gata",
@@ -82,13 +86,15 @@ func (p *prose) anchor(i int) bool {
 	w := p.word(i)
 	next := i+1 < len(p.list) && p.joined(i+1)
 	switch {
+	case ships.has(w) && (fieldPost.has(p.word(i+2)) || fieldPost.has(p.word(i+3))):
+		return true
 	case units.has(w) && next && p.list[i+1].number && (t.capital || t.shout || p.cued(i)):
 		return true
 	case t.number && t.end-t.start <= 6 && next && strings.HasSuffix(p.gap(i+1), " "):
 		return p.numbered(i)
 	case strings.EqualFold(w, "corner") && strings.EqualFold(p.word(i+1), "of"):
-		return true
-	case t.capital || p.cued(i):
+		return p.gap(i+2) == " " && i+2 < len(p.list)
+	case t.capital || p.lowerCase() && p.cued(i) && !endsAddress.has(w) && !addressCues.has(w):
 		return p.named(i)
 	}
 	return false
@@ -176,7 +182,7 @@ func (p *prose) address(i int) int {
 		if sentence && !newLine {
 			break
 		}
-		plain := !t.capital && !t.shout && !t.number
+		plain := !t.capital && !t.shout && !t.number && chars[w[0]]&cDigit == 0
 		if plain && endsAddress.has(w) && !(strings.EqualFold(w, "and") && p.streetAhead(n)) {
 			break
 		}
@@ -222,6 +228,9 @@ func (p *prose) streetAhead(n int) bool {
 // addressLine reports whether the line that begins at token n can go on with an address: short,
 // and no sentence.
 func (p *prose) addressLine(n int) bool {
+	if fieldPost.has(p.word(n)) {
+		return true
+	}
 	count := 0
 	for k := n; k < len(p.list) && p.list[k].line == p.list[n].line; k++ {
 		if sep := p.gap(k); k > n && strings.ContainsAny(sep, ":?!@/\"") || k > n && strings.Contains(sep, ". ") {

@@ -20,12 +20,29 @@ var (
 		over patient pedestrians person personal phone please pm press princess queen question quick re really red regular restaurant royal
 		said sales sales saw say says see send she should show since so some someone something song sorry st statement still story street
 		such suspense sure system take tell than thank thanks that the their them then there these they thing this those three to today
-		tomorrow too top tried two under unfortunately united unlike until up update us use user users very want was watch we
+		tomorrow too top tried two under unfortunately unlike until up update us use user users very want was watch we
 		website weekly well were what when where which while white who whose why will with within without world would
 		yeah year years yes yesterday yet you young your zip apo dpo ap aa ae atm ceo devil adventure animation comedy
 		vp cto cfo iban ssn cc pin id tv usa uk eu nan january february march april may june july august september october november
 		december monday tuesday wednesday thursday friday saturday sunday desk tel office cell contact subject sincerely regards best cheers
 		suite apt apartment unit box psc road avenue drive lane corner taxi album band novel concert song tribute visit country`)
+
+	// nouns are common ones that titles and headings write with a capital.
+	nouns = words(`account administrator agent airport analyst answer application area army artist assistant association author award beach board
+		body bridge building business car case cathedral center centre chapter chief church clerk coach code college comment
+		committee community conference consultant council county court department description designer director district
+		division doctor document driver east economy education engineer event executive experience field fire force forest
+		friend fund garden government governor group guide head health heart hill history holiday hospital hotel human idea
+		industry info issue item job journal judge junior lake language law lawyer leader league lesson level library life line
+		list local location loss manager map mayor member minister model moment month morning mother mountain museum nation
+		network night north note nurse officer page paper parent park part party people pilot place plan player point police
+		policy position power president price prime problem process product profile program project public quarter race
+		reason record region religion report republican request research rest result river role room rule salesperson
+		school science sea season section senator senior series service session shop show side sister site skill society
+		soldier son south space sport staff stage star station store student style summer summary table task tax teacher team test text
+		theatre thing ticket title tour town trade training travel treaty trip trust type union value version video view
+		village voice vote war water wedding week west wife winner winter woman word work worker writer web chat bot online internet
+		mobile computer monthly daily order invoice total amount balance payment delivery shipping street`)
 
 	organisations = words(`inc ltd llc corp corporation company group bank capital weekly business elsevier partners associates university
 		college institute hospital systems solutions technologies technology services agency foundation association media holdings
@@ -78,7 +95,7 @@ func (p *prose) names() {
 			i = p.emit(c, Person)
 			continue
 		}
-		if !t.capital || notNames.has(p.word(i)) && !p.initial(i) || t.number {
+		if !t.capital || p.common(i) && !p.initial(i) || t.number || t.end-t.start == 1 && !p.initial(i) {
 			continue
 		}
 		i = p.name(i)
@@ -107,6 +124,22 @@ func (p *prose) initial(i int) bool {
 	return t.end-t.start == 1 && t.capital && p.byteAt(t.end) == '.' && i+1 < len(p.list) && p.list[i+1].capital
 }
 
+// common reports words that are no names although they have a capital: those of the lists,
+// those with two capitals in front, and those that the text has in small letters as well.
+func (p *prose) common(i int) bool {
+	w := p.word(i)
+	if notNames.has(w) || nouns.has(w) || titles.has(w) || len(w) > 1 && chars[w[1]]&cUpper != 0 {
+		return true
+	}
+	low := strings.ToLower(w)
+	for n := range p.list {
+		if p.word(n) == low {
+			return true
+		}
+	}
+	return false
+}
+
 // last returns the last token of the name that begins at i.
 func (p *prose) last(i int) int {
 	lower := p.lowerCase()
@@ -121,7 +154,7 @@ func (p *prose) last(i int) int {
 		if g == "'" && t.end-t.start == 1 {
 			break // a possessive
 		}
-		if t.capital && !notNames.has(p.word(n)) || t.capital && t.end-t.start == 1 && p.word(n) != "I" || (p.word(n) == "II" || p.word(n) == "III") {
+		if t.capital && !p.common(n) || t.capital && t.end-t.start == 1 && p.word(n) != "I" || (p.word(n) == "II" || p.word(n) == "III") {
 			end = n
 			continue
 		}
@@ -150,9 +183,19 @@ func (p *prose) name(i int) int {
 	plainGap := p.gap(i) == " "
 	start := i == 0 || strings.ContainsAny(p.gap(i), ".!?:\n\"“”>")
 	only := p.word(i)
+	if strings.HasSuffix(p.gap(i), "\"") && strings.HasPrefix(strings.TrimLeft(p.gap(end+1), ",."), "\"") {
+		return end // the title of something
+	}
 	switch {
+	case p.firm(i, end):
+		last := end + 1
+		for !strings.EqualFold(p.word(last), "and") {
+			last++
+		}
+		p.add(Trait, p.list[i].start, p.list[last+1].end)
+		return last + 1
 	case count == 1 && nationalities.has(only), count == 1 && countries.has(only),
-		count > 1 && countries.has(p.word(end)) || strings.EqualFold(only, "new") || strings.EqualFold(only, "south") || strings.EqualFold(only, "north"):
+		count > 1 && countries.has(p.word(end)) || strings.EqualFold(only, "united") || strings.EqualFold(p.word(end), "republic") || strings.EqualFold(only, "new") || strings.EqualFold(only, "south") || strings.EqualFold(only, "north"):
 		p.add(Trait, p.list[i].start, p.list[end].end)
 	case nationalities.has(only) && count > 1:
 		p.add(Trait, p.list[i].start, p.list[i].end)
@@ -161,6 +204,7 @@ func (p *prose) name(i int) int {
 		p.add(Trait, p.list[i].start, p.list[end].end)
 	case beforePlace.has(before) && plainGap, before == "from" && plainGap && count == 1, before == "at" && plainGap, before == "to" && plainGap && strings.EqualFold(p.word(i-2), "moved"):
 		p.add(Trait, p.list[i].start, p.list[end].end)
+		return p.placeCode(end)
 	case count > 1:
 		p.add(Person, p.list[i].start, p.list[end].end)
 	case !start:
@@ -170,6 +214,27 @@ func (p *prose) name(i int) int {
 		p.add(Person, p.list[i].start, p.list[end].end)
 	}
 	return end
+}
+
+// firm reports "Black, White and Grey".
+func (p *prose) firm(i, end int) bool {
+	n := end + 1
+	if i != end || n+2 >= len(p.list) || p.gap(n) != ", " || !p.list[n].capital {
+		return false
+	}
+	return strings.EqualFold(p.word(n+1), "and") && p.gap(n+1) == " " && p.list[n+2].capital && p.gap(n+2) == " "
+}
+
+// placeCode emits the postal code behind the name of a place.
+func (p *prose) placeCode(end int) int {
+	last := end
+	for n := end + 1; n < len(p.list) && n <= end+2 && p.list[n].number && len(p.gap(n)) == 1 && strings.Contains(" -", p.gap(n)); n++ {
+		last = n
+	}
+	if last > end && p.list[last].end-p.list[end+1].start >= 3 {
+		p.add(Address, p.list[end+1].start, p.list[last].end)
+	}
+	return last
 }
 
 func (p *prose) organisation(i, end int) bool {

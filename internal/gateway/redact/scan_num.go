@@ -239,7 +239,7 @@ func (w *walker) card(f *figures) (int, bool) {
 	if first >= 12 {
 		d := f.digits[:min(first, len(f.digits))]
 		ok, sure := cardNumber(d)
-		if ok && (sure || w.r.policy.Loose) || first <= 19 && luhn(d) && w.cue(f.start, cueCard) {
+		if ok && sure || first <= 19 && luhn(d) && (w.r.policy.Loose || w.cue(f.start, cueCard)) {
 			return f.groups[0].end, true
 		}
 		return 0, false
@@ -260,7 +260,7 @@ func (w *walker) national(f *figures) (int, bool) {
 	}
 	first := f.groups[0]
 	switch {
-	case f.same("- ", 3, 2, 4) && f.n == 3 && ssn(f.digits[:]):
+	case f.same("- ", 3, 2, 4) && f.n == 3 && (ssn(f.digits[:]) || w.cue(f.start, cueNational)):
 		return f.groups[2].end, true
 	case f.same(".-", 3, 3, 3, 2) && f.seps[3] == '-' && cpf(f.firstDigits(4)):
 		return f.groups[3].end, true
