@@ -1,7 +1,5 @@
 package redact
 
-import "strings"
-
 // cueKind is what the words before a number may say about it.
 type cueKind uint8
 
@@ -9,11 +7,13 @@ const (
 	cuePhone cueKind = iota
 	cueCard
 	cueNational
+	cueContact // weaker than cuePhone, for prose
 )
 
 var cues = [...]*wordTable{
 	cuePhone:    words("phone telephone tel mobile cell cellphone fax call calling ring whatsapp sms handy dial reach contact"),
 	cueCard:     words("card credit cc debit visa mastercard amex payment"),
+	cueContact:  words("desk office home work direct line hotline messages message text texting contact reach me us"),
 	cueNational: words("ssn social nino passport national sin bsn pesel personnummer hetu steuer taxpayer tax identification"),
 }
 
@@ -38,15 +38,4 @@ func (w *walker) cue(i int, k cueKind) bool {
 		end = start
 	}
 	return false
-}
-
-// trimmedHost takes scheme and path off a URL.
-func trimmedHost(s string) string {
-	if at := strings.Index(s, "://"); at >= 0 {
-		s = s[at+3:]
-	}
-	if at := strings.IndexAny(s, "/?#:"); at >= 0 {
-		s = s[:at]
-	}
-	return s
 }

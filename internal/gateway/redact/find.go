@@ -29,6 +29,9 @@ func (r *Redactor) find(s *scratch, known *lexicon, field, text string) []Findin
 	if field != "" {
 		w.field(field)
 	}
+	if r.policy.PublicDomains {
+		w.publicDomains()
+	}
 	if r.policy.Loose {
 		w.loose()
 	}

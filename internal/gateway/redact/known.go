@@ -233,6 +233,9 @@ func (b *build) add(c Class, v string) {
 		return
 	}
 	b.seen[string(rune(c))+v] = true
+	if strings.Contains(v, "ß") {
+		b.add(c, strings.ReplaceAll(v, "ß", "ss")) // has no capital that all systems know
+	}
 	weak := everyday.has(v) || utf8.RuneCountInString(v) < 3
 	b.lex.entries = append(b.lex.entries, entry{class: c, low: v, weak: weak})
 }

@@ -301,6 +301,9 @@ func (w *walker) domainEnd(i, j int) {
 		return
 	}
 	word := w.text[i:j]
+	if w.r.policy.PublicDomains {
+		w.publicName(i, j)
+	}
 	if !privateTLDs.has(word) && !(equalFold(word, "arpa") && strings.HasSuffix(strings.ToLower(w.text[max(0, i-5):i]), "home.")) {
 		return
 	}

@@ -237,8 +237,9 @@ func (w *walker) card(f *figures) (int, bool) {
 	}
 	first := f.groups[0].end - f.groups[0].start
 	if first >= 12 {
-		ok, sure := cardNumber(f.digits[:min(first, len(f.digits))])
-		if ok && (sure || w.r.policy.Loose || w.cue(f.start, cueCard)) {
+		d := f.digits[:min(first, len(f.digits))]
+		ok, sure := cardNumber(d)
+		if ok && sure || first <= 19 && luhn(d) && (w.r.policy.Loose || w.cue(f.start, cueCard)) {
 			return f.groups[0].end, true
 		}
 		return 0, false
@@ -259,7 +260,7 @@ func (w *walker) national(f *figures) (int, bool) {
 	}
 	first := f.groups[0]
 	switch {
-	case f.same("- ", 3, 2, 4) && f.n == 3 && ssn(f.digits[:]):
+	case f.same("- ", 3, 2, 4) && f.n == 3 && (ssn(f.digits[:]) || w.cue(f.start, cueNational)):
 		return f.groups[2].end, true
 	case f.same(".-", 3, 3, 3, 2) && f.seps[3] == '-' && cpf(f.firstDigits(4)):
 		return f.groups[3].end, true

@@ -240,3 +240,40 @@ func TestNobodyOfTheFixturesSurvives(t *testing.T) {
 		t.Error("the fixtures name hardly anybody")
 	}
 }
+
+func TestNoSecretOfTheFixturesSurvives(t *testing.T) {
+	for _, a := range readAlerts(t, filepath.Join("testdata", "alerts.jsonl")) {
+		s := redact.New(redact.DefaultPolicy()).Session(redact.Key{7}, redact.KnownOf(a.entities))
+		doc, err := s.RedactJSON(a.raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, secret := range []string{"Wint3r!2026", "Tr0ub4dor", "Sommer#26"} {
+			if bytes.Contains(doc, []byte(secret)) || strings.Contains(s.Redact(string(a.raw)), secret) {
+				t.Errorf("%s survives", secret)
+			}
+		}
+	}
+}
+
+// What an investigation is about must reach the model.
+func TestIndicatorsOfTheFixturesSurvive(t *testing.T) {
+	var all strings.Builder
+	for _, a := range readAlerts(t, filepath.Join("testdata", "alerts.jsonl")) {
+		s := redact.New(redact.DefaultPolicy()).Session(redact.Key{7}, redact.KnownOf(a.entities))
+		doc, err := s.RedactJSON(a.raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Write(doc)
+	}
+	for _, v := range []string{
+		"203.0.113.77", "198.51.100.9", "2f1c8a1e0f4b6d7c9a3e5b8d0c2f4a6e8b1d3f5a7c9e0b2d4f6a8c1e3b5d7f90", "login.example.net", "cmd.exe", "invoice.exe",
+		"payroll$", "5770385f-c22a-43e0-bf4c-06f5698ffbd9", "Microsoft-Windows-Sysmon/Operational", "S-1-5-18", "net user", "sc ", "obj=",
+		"logonType", "USER=root", "WinRM", "2026-03-02T06:29:59.9871234Z", "0xc000006d",
+	} {
+		if !strings.Contains(all.String(), v) {
+			t.Errorf("%s did not survive", v)
+		}
+	}
+}
