@@ -131,14 +131,14 @@ func (known) Resolve(ids []string) (out []investigate.Technique, unknown []strin
 
 type bench struct {
 	*Engine
-	t     *testing.T
+	t     testing.TB
 	clock *movable
 	audit *recorder
 	path  string
 	extra []evidence.Source
 }
 
-func open(t *testing.T, sources ...evidence.Source) *bench {
+func open(t testing.TB, sources ...evidence.Source) *bench {
 	t.Helper()
 	b := &bench{t: t, clock: &movable{now: start}, audit: &recorder{}, path: filepath.Join(t.TempDir(), "state.db"), extra: sources}
 	b.start()

@@ -36,8 +36,8 @@ func (s *shelf) RecordShadow(store.Tx, string, int, int) error { return nil }
 func (s *shelf) PendingReopen(context.Context, int) ([]fp.Pending, error) {
 	return s.pending, nil
 }
-func (s *shelf) MarkReopened(store.Tx, string, string, time.Time) error {
-	s.pending = nil
+func (s *shelf) MarkReopened(tx store.Tx, _, _ string, _ time.Time) error {
+	tx.OnCommit(func() { s.pending = nil })
 	return nil
 }
 
