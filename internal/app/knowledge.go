@@ -213,6 +213,10 @@ func (o organisation) CommonLink(tenant string, kind alert.LinkKind, value strin
 	return o.resolver(tenant).CommonLink(kind, value)
 }
 
+func (o organisation) Classes(tenant string, entities []alert.Entity, at time.Time) []string {
+	return o.n.know.Load().org.Classes(tenant, entities, at)
+}
+
 // LoadRules loads the rules of all folders into one source. What cannot be used is among the
 // source's problems; the error is only for a folder that cannot be read.
 func LoadRules(folders []fs.FS, org rules.Org, fields func(string) map[string][]string) (*rules.Source, error) {

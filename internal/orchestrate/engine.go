@@ -36,6 +36,8 @@ type Organisation interface {
 	// CommonLink reports whether a key is shared by many who have nothing to do with each other:
 	// the address of a proxy, a gateway or a scanner.
 	CommonLink(tenant string, kind alert.LinkKind, value string) bool
+	// Classes are the classes that every host of an alert has; nil when nothing is known.
+	Classes(tenant string, entities []alert.Entity, at time.Time) []string
 }
 
 // Judgements keeps what people decided.
