@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 	"runtime/pprof"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/aluskort/aluskort/internal/auditlog"
 	"github.com/aluskort/aluskort/internal/bench"
 	"github.com/aluskort/aluskort/internal/ingest"
+	"github.com/aluskort/aluskort/internal/ops"
 	"github.com/aluskort/aluskort/internal/orchestrate"
 )
 
@@ -59,6 +61,8 @@ func (c *benchPipelineCmd) Run(e *env, flags *cli) error {
 	opening := time.Now()
 	err = w.run(e, func(ctx context.Context, n *app.Node) error {
 		opened := time.Since(opening)
+		debug.FreeOSMemory() // as serve does once it is ready
+		idle, _ := ops.ResidentBytes()
 		p := newProgress(e.stderr, "alerts offered")
 		defer p.done()
 		r, err := bench.Run(ctx, bench.Options{Alerts: c.Alerts, Rate: c.Rate, Seed: c.Seed, Progress: p.set}, bench.Target{
@@ -71,7 +75,7 @@ func (c *benchPipelineCmd) Run(e *env, flags *cli) error {
 			return err
 		}
 		report = r
-		r.Revisions = n.Revisions()
+		r.Revisions, r.IdleRSS = n.Revisions(), idle
 		r.OpenSeconds, r.Rules = opened.Seconds(), n.Rules().Used
 		r.Engines = map[string]string{"bus": "kfake, synced writes", "store": "sqlite", "audit": "sqlite"}
 		return c.finish(ctx, e, n, r)
@@ -135,9 +139,9 @@ func (c *benchPipelineCmd) print(w io.Writer, r *bench.Report) error {
   investigations     %d
   audit records      %d, chain verified: %v
   revised by links   %d, settled after %.2f s
-  largest memory     %d MB
+  memory             idle %d MB, largest %d MB
   open to ready      %.0f ms
 `, r.Alerts, r.Seconds, r.AlertsPerSecond, r.CPUs, r.Rules, r.Latency.P50, r.Latency.P95, r.Latency.P99,
-		r.AuditLatency.P50, r.AuditLatency.P95, r.AuditLatency.P99, r.Investigations, r.AuditRecords, r.ChainVerified, r.Revisions, r.SettledSeconds, r.MaxRSS>>20, 1000*r.OpenSeconds)
+		r.AuditLatency.P50, r.AuditLatency.P95, r.AuditLatency.P99, r.Investigations, r.AuditRecords, r.ChainVerified, r.Revisions, r.SettledSeconds, r.IdleRSS>>20, r.MaxRSS>>20, 1000*r.OpenSeconds)
 	return err
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/aluskort/aluskort/internal/app"
 	"github.com/aluskort/aluskort/internal/audit"
 	"github.com/aluskort/aluskort/internal/auditlog"
+	"github.com/aluskort/aluskort/internal/ops"
 	"github.com/aluskort/aluskort/internal/orchestrate"
 	"github.com/aluskort/aluskort/internal/result"
 )
@@ -149,6 +150,9 @@ func (w *workspace) run(e *env, fn func(context.Context, *app.Node) error) (err 
 	if err != nil {
 		return err
 	}
+	var memory ops.MemoryLimit
+	memory.Set(app.HeapBudget)
+	defer memory.Lift()
 	ctx, stop := context.WithCancelCause(e.ctx)
 	ended := make(chan error, 1)
 	go func() {

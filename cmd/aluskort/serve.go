@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -93,6 +94,8 @@ func (c *serveCmd) Run(e *env) error {
 		return err
 	}
 	s.node = n
+	s.memory.Set(app.HeapBudget)
+	defer s.memory.Lift()
 	return errors.Join(s.run(addr), n.Close())
 }
 
@@ -118,6 +121,7 @@ type server struct {
 	processed   *ops.Vec
 	verdicts    *ops.Vec
 	chain       *ops.Vec
+	memory      ops.MemoryLimit
 	trouble     atomic.Pointer[[]string] // what watch found last
 }
 
@@ -271,7 +275,9 @@ func (s *server) awaitConsumers(services context.Context) error {
 func (s *server) watch(ctx context.Context) {
 	t := time.NewTicker(watchEvery)
 	defer t.Stop()
+	debug.FreeOSMemory() // what the start needed is not needed again
 	for verified := (time.Time{}); ; {
+		s.memory.Set(app.HeapBudget)
 		found := s.look(ctx)
 		s.trouble.Store(&found)
 		if time.Since(verified) >= verifyEvery {

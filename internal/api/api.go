@@ -86,7 +86,13 @@ func (a *API) routes() map[string]map[string]endpoint {
 		"/v1/ingest/{source}":                  post(intakers, a.ingest),
 		"/services/collector":                  post(intakers, a.collector),
 		"/services/collector/event":            post(intakers, a.collector),
-		"/services/collector/health":           get(anyone, plain(a.cfg.Health.Ready)),
+		"/services/collector/1.0":              post(intakers, a.collector),
+		"/services/collector/event/1.0":        post(intakers, a.collector),
+		"/services/collector/ack":              post(intakers, a.collectorAck),
+		"/services/collector/health":           get(anyone, a.collectorHealth),
+		"/services/collector/health/1.0":       get(anyone, a.collectorHealth),
+		"/_bulk":                               a.bulkRoute(),
+		"/{index}/_bulk":                       a.bulkRoute(),
 		"/api/v1/investigations":               get(readers, a.list),
 		"/api/v1/investigations/{id}":          get(readers, a.get),
 		"/api/v1/groups":                       get(readers, a.groups),
@@ -115,6 +121,11 @@ func (a *API) routes() map[string]map[string]endpoint {
 		a.patternRoutes(routes)
 	}
 	return routes
+}
+
+func (a *API) bulkRoute() map[string]endpoint {
+	e := endpoint{who: intakers, handle: a.bulk}
+	return map[string]endpoint{http.MethodPost: e, http.MethodPut: e}
 }
 
 // deciding is an endpoint where a person decides: repeatable, with a record of each refusal.
@@ -198,11 +209,14 @@ func (a *API) fail(w *recorder, r *http.Request, err error) {
 	if p.Status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="aluskort"`)
 	}
-	if strings.HasPrefix(r.URL.Path, "/services/collector") {
-		writeCollector(w, p)
-		return
+	switch {
+	case strings.HasPrefix(r.URL.Path, collectorPath):
+		writeCollector(w, r, p)
+	case isBulk(r.URL.Path):
+		writeBulk(w, p)
+	default:
+		writeProblem(w, p)
 	}
-	writeProblem(w, p)
 }
 
 // ServeHTTP implements http.Handler.

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/base64"
 	"net/http"
 	"strings"
 
@@ -42,7 +43,7 @@ func (a *API) authenticate(r *http.Request, who access) (*http.Request, error) {
 	}
 	rec, inside := r.Context().Value(callerKey{}).(token.Record)
 	if !inside {
-		secret, ok := bearer(r.Header)
+		secret, ok := secretOf(r)
 		if !ok {
 			return r, problem(CodeUnauthenticated, "send Authorization: Bearer with a token; `aluskort token` prints the local one")
 		}
@@ -58,19 +59,45 @@ func (a *API) authenticate(r *http.Request, who access) (*http.Request, error) {
 	return r, nil
 }
 
-// bearer takes the token from the Authorization header; "Splunk" is what senders to an HTTP
-// Event Collector say.
-func bearer(h http.Header) (string, bool) {
-	values := h.Values("Authorization")
+// secretOf takes the token from the Authorization header. On the paths of other products it may
+// come as their senders say it: "Splunk", "ApiKey" (the token, or base64 of id:token) and
+// "Basic" with any user name. ok is false when there is none.
+func secretOf(r *http.Request) (secret string, ok bool) {
+	values := r.Header.Values("Authorization")
 	if len(values) != 1 {
 		return "", false
 	}
 	scheme, secret, ok := strings.Cut(values[0], " ")
 	secret = strings.TrimSpace(secret)
-	if !ok || secret == "" || len(secret) > 512 || !strings.EqualFold(scheme, "Bearer") && !strings.EqualFold(scheme, "Splunk") {
+	if !ok || secret == "" || len(secret) > maxSecret {
 		return "", false
 	}
-	return secret, true
+	foreign := strings.HasPrefix(r.URL.Path, collectorPath) || isBulk(r.URL.Path)
+	switch scheme = strings.ToLower(scheme); {
+	case scheme == "bearer", scheme == "splunk":
+		return secret, true
+	case foreign && scheme == "apikey":
+		if _, after, pair := pairOf(secret); pair {
+			return after, true
+		}
+		return secret, true
+	case foreign && scheme == "basic":
+		_, after, pair := pairOf(secret)
+		return after, pair
+	}
+	return "", false
+}
+
+const maxSecret = 512
+
+// pairOf reads base64 of name:secret.
+func pairOf(text string) (name, secret string, ok bool) {
+	b, err := base64.StdEncoding.DecodeString(text)
+	if err != nil {
+		return "", "", false
+	}
+	name, secret, ok = strings.Cut(string(b), ":")
+	return name, secret, ok && secret != ""
 }
 
 func join(roles []token.Role) string {

@@ -60,34 +60,45 @@ type intake struct {
 
 // take reads a body, and returns once everything in it is durable.
 func (a *API) take(r *http.Request, read func(io.Reader, *intake) error) (*Receipt, error) {
+	var receipt *Receipt
+	err := a.receive(r, func(body []byte, in *intake) error { return read(bytes.NewReader(body), in) }, func(in *intake) error {
+		if in.records == 0 {
+			return problem(CodeEmpty, "send a JSON object, an array of objects, JSON lines or an export of the product")
+		}
+		if err := in.settle(r.Context()); err != nil {
+			return err
+		}
+		if in.receipt.Accepted+in.receipt.Dropped == 0 {
+			p := problem(CodeNothingAccepted, "all %d records were refused and are kept in the dead letters; the first: %s", in.records, in.receipt.Rejected[0].Reason)
+			p.Receipt = &in.receipt
+			return p
+		}
+		receipt = &in.receipt
+		return nil
+	})
+	return receipt, err
+}
+
+// receive reads a body into records and lets finish make them durable. The body's memory is
+// booked until then.
+func (a *API) receive(r *http.Request, read func([]byte, *intake) error, finish func(*intake) error) error {
 	if err := a.mayTake(); err != nil {
-		return nil, err
+		return err
 	}
 	body, release, err := a.body(r)
 	defer release()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	in := &intake{api: a, tenant: caller(r.Context()).Tenant, receipt: Receipt{Rejected: []Rejected{}}}
-	if err := read(bytes.NewReader(body), in); err != nil {
+	if err := read(body, in); err != nil {
 		var p *Problem
 		if errors.As(err, &p) {
-			return nil, err
+			return err
 		}
-		return nil, problem(CodeEncoding, "%s", err)
+		return problem(CodeEncoding, "%s", err)
 	}
-	if in.records == 0 {
-		return nil, problem(CodeEmpty, "send a JSON object, an array of objects, JSON lines or an export of the product")
-	}
-	if err := in.settle(r.Context()); err != nil {
-		return nil, err
-	}
-	if in.receipt.Accepted+in.receipt.Dropped == 0 {
-		p := problem(CodeNothingAccepted, "all %d records were refused and are kept in the dead letters; the first: %s", in.records, in.receipt.Rejected[0].Reason)
-		p.Receipt = &in.receipt
-		return nil, p
-	}
-	return &in.receipt, nil
+	return finish(in)
 }
 
 // mayTake refuses work that could not be finished.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -174,30 +173,6 @@ func (e endless) Read(p []byte) (int, error) {
 		p[i] = byte(e)
 	}
 	return len(p), nil
-}
-
-func TestCollector(t *testing.T) {
-	inner := plain(t)
-	quoted := `{"time":1772520734,"sourcetype":"_json","event":` + string(must(json.Marshal(plain(t)))) + `}`
-	a := shared.post(t, "", "/services/collector/event", `{"time":1772520734,"host":"h","event":`+inner+`}`+quoted, "Authorization", "Splunk "+shared.secrets[token.Ingest])
-	if a.code != 200 || !strings.Contains(a.body, `"text":"Success"`) || !strings.Contains(a.body, `"accepted":2`) {
-		t.Errorf("%d %s", a.code, a.body)
-	}
-	for name, c := range map[string]struct {
-		body, auth string
-		code       int
-		splunk     string
-	}{
-		"wrong token": {"{}", "Splunk nonsense", 401, `"code":4`},
-		"no data":     {"", "Splunk " + shared.secrets[token.Ingest], 400, `"code":5`},
-		"not alerts":  {`{"event":"login ok"}`, "Splunk " + shared.secrets[token.Ingest], 422, `"code":6`},
-		"analyst":     {"{}", "Splunk " + shared.secrets[token.Analyst], 403, `"code":4`},
-	} {
-		a := shared.post(t, "", "/services/collector/event", c.body, "Authorization", c.auth)
-		if a.code != c.code || !strings.Contains(a.body, c.splunk) {
-			t.Errorf("%s: %d %s", name, a.code, a.body)
-		}
-	}
 }
 
 // fake is an API whose bus the test holds in its hands.

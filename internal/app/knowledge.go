@@ -218,6 +218,10 @@ func (o organisation) CommonLink(tenant string, kind alert.LinkKind, value strin
 	return o.resolver(tenant).CommonLink(kind, value)
 }
 
+func (o organisation) Classes(tenant string, entities []alert.Entity, at time.Time) []string {
+	return o.n.know.Load().org.Classes(tenant, entities, at)
+}
+
 func (o organisation) LinkValue(tenant string, l *alert.Link, a *alert.Alert) string {
 	return o.resolver(tenant).LinkValue(l, a)
 }

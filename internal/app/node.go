@@ -148,6 +148,20 @@ func Open(ctx context.Context, opts Options) (n *Node, err error) {
 	return n, n.build(ctx)
 }
 
+// Page caches of the databases. They are not on Go's heap.
+const (
+	stateCacheKiB   = 64 << 10
+	auditCacheKiB   = 16 << 10
+	readersCacheKiB = 2 * 4 * 4 << 10 // two databases, four readers each
+	// programBytes is what the program itself has in memory.
+	programBytes = 32 << 20
+	// memoryBudget is what a node may have in RAM with a backlog (DESIGN 13).
+	memoryBudget = 350 << 20
+)
+
+// HeapBudget is what remains of a node's memory for Go.
+const HeapBudget = memoryBudget - programBytes - (stateCacheKiB+auditCacheKiB+readersCacheKiB)<<10
+
 // openEngines opens the databases and the bus. They have nothing to do with each other, so
 // they open at once.
 func (n *Node) openEngines(ctx context.Context) error {
@@ -155,14 +169,14 @@ func (n *Node) openEngines(ctx context.Context) error {
 	var g errgroup.Group
 	g.Go(func() (err error) {
 		n.State, err = openDB(ctx, sqlite.Config{
-			Path: n.dir.Path("db", "state.db"), Migrations: schema.FS, MigrationsDir: schema.SQLiteDir, Clock: n.opts.Clock, IDs: ids,
+			Path: n.dir.Path("db", "state.db"), Migrations: schema.FS, MigrationsDir: schema.SQLiteDir, CacheKiB: stateCacheKiB, Clock: n.opts.Clock, IDs: ids,
 		})
 		return err
 	})
 	g.Go(func() (err error) {
 		n.auditDB, err = openDB(ctx, sqlite.Config{
 			Path: n.dir.Path("db", "audit.db"), Migrations: auditlog.Migrations, MigrationsDir: auditlog.MigrationsSQLite,
-			CacheKiB: 16 << 10, Clock: n.opts.Clock, IDs: ids,
+			CacheKiB: auditCacheKiB, Clock: n.opts.Clock, IDs: ids,
 		})
 		return err
 	})

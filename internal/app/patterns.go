@@ -47,6 +47,8 @@ func (n *Node) samples(ctx context.Context, tenant, id string, fn func(*fp.Sampl
 		s.Alert, s.Entities = &m.Alert, &m.Entities
 		fields, unread := n.Registry.Fields(m.Alert.Source, m.Alert.RawPayload)
 		s.Alert.Fields, s.Unread = fields, unread != nil || m.RawRef != ""
+		at, _ := investigate.FoldTime(&m.Alert)
+		s.AssetClasses = organisation{n}.Classes(tenant, m.Entities.List, at)
 		on = fn(&s)
 		return on
 	})

@@ -29,11 +29,14 @@ type Report struct {
 	AuditRecords    int64             `json:"audit_records"`
 	ChainVerified   bool              `json:"chain_verified"`
 	MaxRSS          int64             `json:"max_rss_bytes"`
-	Revisions       int               `json:"revisions"`
-	SettledSeconds  float64           `json:"settled_seconds"`
-	OpenSeconds     float64           `json:"open_seconds"`
-	CPUs            int               `json:"cpus"`
-	Rules           int               `json:"rules"`
+	// IdleRSS is the resident memory of the open node before the first alert; 0 where the system
+	// does not say.
+	IdleRSS        int64   `json:"idle_rss_bytes"`
+	Revisions      int     `json:"revisions"`
+	SettledSeconds float64 `json:"settled_seconds"`
+	OpenSeconds    float64 `json:"open_seconds"`
+	CPUs           int     `json:"cpus"`
+	Rules          int     `json:"rules"`
 }
 
 // Percentiles are in milliseconds.

@@ -79,8 +79,9 @@ type PayloadCondition struct {
 type Scope struct {
 	// RuleFamily is an analytic or its beginning up to a ':', '/' or '.'.
 	RuleFamily string `json:"rule_family,omitempty"`
-	// AssetClass is a class of asset of the organisation's context. A pattern with one matches
-	// only where the class is known.
+	// AssetClass is a class that every host of the alert has in the organisation's context: a role
+	// ("backup_server"), a criticality ("test") or a zone ("zone:office"). A pattern with one
+	// matches only where the class is known.
 	AssetClass string `json:"asset_class,omitempty"`
 }
 

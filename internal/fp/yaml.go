@@ -26,7 +26,7 @@ const MaxFile = 256 << 10
 //	shadow: false
 //	scope:
 //	  rule_family: suricata
-//	  asset_class: server
+//	  asset_class: zone:office            # of every host: a role, a criticality or a zone of org.yaml
 //	analytics: ["suricata:2010935"]
 //	alert_names:
 //	  - equals: ET SCAN Suspicious inbound to MSSQL port 1433

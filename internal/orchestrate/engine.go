@@ -43,6 +43,8 @@ type Organisation interface {
 	// Owner names the host or account that an entity stands for, whatever it is called; ok is
 	// false for what is no one's.
 	Owner(tenant string, e *alert.Entity, at time.Time) (name string, ok bool)
+	// Classes are the classes that every host of an alert has; nil when nothing is known.
+	Classes(tenant string, entities []alert.Entity, at time.Time) []string
 }
 
 // Judgements keeps what people decided.

@@ -162,6 +162,8 @@ func (valuable) Adjust(_ string, s alert.Severity, _ []alert.Entity, _ time.Time
 	return s.Raise(), "a crown jewel"
 }
 
+func (valuable) Classes(string, []alert.Entity, time.Time) []string { return []string{"crown_jewel"} }
+
 // I6: the gates act on the severity of the investigation, not on the source's word alone.
 func TestI6APatternClosesNothingThatAssetsMakeCritical(t *testing.T) {
 	s := &shelf{}

@@ -43,7 +43,7 @@ func (w *writer) ask(r *row, items []*item) (d fp.Decision) {
 	for i, it := range items {
 		m := it.msg
 		one := sc.Gate.Decide(&fp.Input{
-			Tenant: inv.TenantID, Alert: &m.Alert, Entities: &m.Entities, Techniques: inv.TechniqueIDs(), Evidence: inv.Evidence,
+			Tenant: inv.TenantID, Alert: &m.Alert, Entities: &m.Entities, AssetClasses: w.e.classes(it), Techniques: inv.TechniqueIDs(), Evidence: inv.Evidence,
 			Checked: true, Blind: it.failing, Severity: severity, Degradation: string(inv.Degradation), At: w.now,
 		})
 		if i == 0 || !one.Close {
@@ -54,6 +54,14 @@ func (w *writer) ask(r *row, items []*item) (d fp.Decision) {
 		}
 	}
 	return d
+}
+
+// classes are those of the assets that an alert is about, as far as the organisation knows them.
+func (e *Engine) classes(it *item) []string {
+	if e.cfg.Org == nil {
+		return nil
+	}
+	return e.cfg.Org.Classes(it.msg.Alert.TenantID, it.msg.Entities.List, it.folded.At)
 }
 
 // closedByPattern reports whether a pattern and not a person closed an investigation.

@@ -79,6 +79,41 @@ func TestAnApprovedPatternCloses(t *testing.T) {
 	}
 }
 
+// classed is an organisation in which every alert is about assets of these classes.
+type classed []string
+
+func (classed) Adjust(_ string, s alert.Severity, _ []alert.Entity, _ time.Time) (alert.Severity, string) {
+	return s, ""
+}
+func (classed) CommonLink(string, alert.LinkKind, string) bool { return false }
+func (c classed) Classes(string, []alert.Entity, time.Time) []string {
+	return c
+}
+
+func TestAPatternScopedByAssetClass(t *testing.T) {
+	scoped := func(p *fp.Pattern) { p.Scope.AssetClass = "backup_server" }
+	for _, c := range []struct {
+		name   string
+		org    Organisation
+		closed bool
+	}{
+		{"of the class", classed{"backup_server", "normal"}, true},
+		{"in other letters", classed{"Backup_Server"}, true},
+		{"of another", classed{"normal"}, false},
+		{"of none", classed{}, false},
+		{"unknown", classed(nil), false},
+		{"no organisation", nil, false},
+	} {
+		b := open(t)
+		b.cfg.Org = c.org
+		withPattern(b, &shelf{}, scoped)
+		inv := b.get(b.process(message("1", "known", "1 k"))[0].Investigation)
+		if (inv.State == investigate.Closed) != c.closed {
+			t.Errorf("%s: %s", c.name, inv.State)
+		}
+	}
+}
+
 // I6: an automatic closing never happens without all its gates.
 func TestI6WhatAPatternMustNotClose(t *testing.T) {
 	tests := []struct {
