@@ -242,7 +242,7 @@ func (s *summary) add(l *result.Line) {
 	s.states[inv.State]++
 	s.waits[inv.WaitReason]++
 	if inv.Classification.Benign() && inv.WaitReason == investigate.WaitVerdict {
-		s.groups[explanation(l.Result)] = true
+		s.groups[inv.Cohort] = true
 		s.grouped++
 	}
 	if inv.Revision > 0 {
@@ -264,7 +264,7 @@ func (s *summary) add(l *result.Line) {
 }
 
 // humanDecisions is how many decisions people must take: one per plan and per deferred verdict,
-// and one per group of benign proposals that share analytic and explanation.
+// and one per cohort of benign proposals.
 func (s *summary) humanDecisions() int {
 	n := len(s.groups) - s.grouped
 	for w, c := range s.waits {
@@ -273,18 +273,6 @@ func (s *summary) humanDecisions() int {
 		}
 	}
 	return n
-}
-
-// explanation is what a benign proposal shares with others of its group: source, analytic and
-// the benign items that count.
-func explanation(r *result.Result) string {
-	parts := []string{r.Alert.Source, r.Alert.Analytic}
-	for i := range r.Investigation.Evidence {
-		if r.Investigation.Evidence[i].Weight < 0 {
-			parts = append(parts, r.Investigation.Evidence[i].ID)
-		}
-	}
-	return strings.Join(parts, "\x00")
 }
 
 func (s *summary) write(w io.Writer, took time.Duration, rep *audit.Report) error {

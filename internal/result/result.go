@@ -9,6 +9,7 @@ import (
 	"github.com/aluskort/aluskort/internal/alert"
 	"github.com/aluskort/aluskort/internal/evidence"
 	"github.com/aluskort/aluskort/internal/investigate"
+	"github.com/aluskort/aluskort/internal/investigate/cohort"
 	"github.com/aluskort/aluskort/internal/investigate/question"
 	"github.com/aluskort/aluskort/internal/respond"
 )
@@ -101,6 +102,8 @@ type Investigation struct {
 	Alerts         int                     `json:"alerts"`
 	FirstSeen      time.Time               `json:"first_seen"`
 	LastSeen       time.Time               `json:"last_seen"`
+	// Cohort identifies those with which a person can decide on a benign proposal together.
+	Cohort string `json:"-"`
 }
 
 // Evidence is one item, with the weight as counted.
@@ -183,6 +186,9 @@ func OfInvestigation(inv *investigate.Investigation) Investigation {
 	}
 	if out.Actions == nil {
 		out.Actions = []respond.Action{}
+	}
+	if v.Classification.Benign() {
+		out.Cohort = cohort.Key(inv)
 	}
 	out.NeedsApproval = inv.WaitReason == investigate.WaitApproval
 	return out
