@@ -4,7 +4,6 @@ import (
 	"math"
 
 	"github.com/aluskort/aluskort/internal/investigate"
-	"github.com/aluskort/aluskort/internal/investigate/cohort"
 )
 
 // Rate is a share with its Wilson 95 % interval; all three are null when Of is 0.
@@ -146,11 +145,11 @@ func humanDecisions(judged []Judged) float64 {
 			continue
 		}
 		alerts++
-		r, inv := judged[i].Line.Result, judged[i].Investigation
+		r := judged[i].Line.Result
 		switch {
 		case r == nil || r.Investigation.State != investigate.AwaitingHuman:
-		case r.Investigation.Classification.Benign() && inv != nil:
-			decisions[cohort.Key(inv)] = true
+		case r.Investigation.Classification.Benign():
+			decisions[r.Investigation.Cohort] = true
 		default:
 			decisions[r.Alert.Tenant+"\x00"+r.Investigation.ID] = true
 		}
