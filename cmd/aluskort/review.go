@@ -24,6 +24,8 @@ type reviewCmd struct {
 	Reject   reviewRejectCmd   `cmd:"" help:"Refuse the plan of an investigation."`
 	Conclude reviewConcludeCmd `cmd:"" help:"Give your verdict and close an investigation."`
 	Groups   reviewGroupsCmd   `cmd:"" help:"Show what is proposed as benign, grouped by what your organisation says, or by analytic, explanation and kind of entity."`
+	Plans    reviewPlansCmd    `cmd:"" help:"Show what waits for approval, one plan for all investigations of an attack that it covers."`
+	Accept   reviewAcceptCmd   `cmd:"" help:"Approve a plan for all investigations that it covers."`
 	Confirm  reviewConfirmCmd  `cmd:"" help:"Confirm a group of proposed-benign investigations at once."`
 }
 

@@ -88,6 +88,8 @@ func (a *API) routes() map[string]map[string]endpoint {
 		"/api/v1/investigations/{id}/reject":   post(seniors, a.once(a.reject)),
 		"/api/v1/investigations/{id}/feedback": post(analysts, a.once(a.feedback)),
 		"/api/v1/groups/{key}/confirm":         post(seniors, a.once(a.confirm)),
+		"/api/v1/plans":                        get(readers, a.plans),
+		"/api/v1/plans/{key}/approve":          post(seniors, a.once(a.approvePlan)),
 	}
 	if a.cfg.Intel != nil {
 		routes["/api/v1/intel"] = get(readers, a.intelStatus)

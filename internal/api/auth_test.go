@@ -39,6 +39,8 @@ func surface() []struct {
 		{"POST", "/api/v1/investigations/none/reject", decide},
 		{"POST", "/api/v1/investigations/none/feedback", []token.Role{token.Analyst, token.SeniorAnalyst, token.Admin}},
 		{"POST", "/api/v1/groups/none/confirm", decide},
+		{"GET", "/api/v1/plans", read},
+		{"POST", "/api/v1/plans/none/approve", decide},
 		{"POST", "/api/v1/intel/import", []token.Role{token.Admin}},
 		{"POST", "/api/v1/taxonomy/import", []token.Role{token.Admin}},
 	}

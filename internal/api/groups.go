@@ -182,15 +182,12 @@ func groupOf(key string, list []*investigate.Investigation) Group {
 			g.LastSeen = inv.LastSeen
 		}
 		highest = max(highest, inv.Verdict.Severity)
-		g.Members = append(g.Members, Member{
-			ID: inv.ID, Title: inv.Title, Alerts: inv.Alerts, Severity: inv.Verdict.Severity.String(), Probability: inv.Verdict.Probability,
-			FirstSeen: inv.FirstSeen, LastSeen: inv.LastSeen, Version: inv.Version,
-		})
+		g.Members = append(g.Members, memberOf(inv))
 		count("title", inv.Title)
 		count("severity", inv.Verdict.Severity.String())
 		count("source", inv.Source)
 		count("analytic", inv.Analytic)
-		count("explanation", statements(explanation(inv))...)
+		count("explanation", ids(explanation(inv))...)
 		for kind, values := range entityValues(inv) {
 			count(kind, values...)
 		}
@@ -202,7 +199,14 @@ func groupOf(key string, list []*investigate.Investigation) Group {
 	return g
 }
 
-func statements(list []Explanation) []string {
+func memberOf(inv *investigate.Investigation) Member {
+	return Member{
+		ID: inv.ID, Title: inv.Title, Alerts: inv.Alerts, Severity: inv.Verdict.Severity.String(), Probability: inv.Verdict.Probability,
+		FirstSeen: inv.FirstSeen, LastSeen: inv.LastSeen, Version: inv.Version,
+	}
+}
+
+func ids(list []Explanation) []string {
 	var out []string
 	for _, e := range list {
 		out = append(out, e.ID)

@@ -1,9 +1,12 @@
 package eval
 
 import (
+	"maps"
 	"math"
+	"slices"
 
 	"github.com/aluskort/aluskort/internal/investigate"
+	"github.com/aluskort/aluskort/internal/investigate/cohort"
 )
 
 // Rate is a share with its Wilson 95 % interval; all three are null when Of is 0.
@@ -135,21 +138,23 @@ func Score(samples []Sample, judged []Judged) Figures {
 }
 
 // humanDecisions counts what a person has to decide, per 1,000 alerts: each waiting
-// investigation is one decision, and the proposed benign ones of one cohort are confirmed
-// together.
+// investigation is one decision, but the proposed benign ones of one cohort are confirmed
+// together, and a plan is approved together with those of its attack that it covers.
 func humanDecisions(judged []Judged) float64 {
-	decisions := map[string]bool{}
+	decisions, approvals := map[string]bool{}, map[string]*investigate.Investigation{}
 	alerts := 0
 	for i := range judged {
 		if judged[i].Line.Rejection != nil && judged[i].Line.Rejected.Dropped {
 			continue
 		}
 		alerts++
-		r := judged[i].Line.Result
+		r, inv := judged[i].Line.Result, judged[i].Investigation
 		switch {
 		case r == nil || r.Investigation.State != investigate.AwaitingHuman:
 		case r.Investigation.Classification.Benign():
 			decisions[r.Investigation.Cohort] = true
+		case inv != nil && cohort.WaitsForApproval(inv):
+			approvals[inv.TenantID+"\x00"+inv.ID] = inv
 		default:
 			decisions[r.Alert.Tenant+"\x00"+r.Investigation.ID] = true
 		}
@@ -157,5 +162,6 @@ func humanDecisions(judged []Judged) float64 {
 	if alerts == 0 {
 		return 0
 	}
-	return 1000 * float64(len(decisions)) / float64(alerts)
+	plans := cohort.Plans(slices.Collect(maps.Values(approvals)))
+	return 1000 * float64(len(decisions)+len(plans)) / float64(alerts)
 }

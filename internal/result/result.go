@@ -104,6 +104,8 @@ type Investigation struct {
 	LastSeen       time.Time               `json:"last_seen"`
 	// Cohort identifies those with which a person can decide on a benign proposal together.
 	Cohort string `json:"-"`
+	// Of is what this is the published form of; it is shared and must not be changed.
+	Of *investigate.Investigation `json:"-"`
 }
 
 // Evidence is one item, with the weight as counted.
@@ -170,7 +172,7 @@ func OfInvestigation(inv *investigate.Investigation) Investigation {
 		Revision: v.Revision, Prior: v.Prior, PriorSource: v.PriorSource, Confidence: v.Confidence, Probability: v.Probability,
 		Severity: v.Severity, SeverityWhy: inv.SeverityWhy, By: v.By, Evidence: []Evidence{}, Techniques: inv.Techniques, Unknowns: v.Unknowns, Alternative: v.Alternative, Counterfactual: v.Counterfactual,
 		Actions: inv.Actions, RiskState: inv.RiskState, Degradation: inv.Degradation, Alerts: inv.Alerts,
-		FirstSeen: inv.FirstSeen, LastSeen: inv.LastSeen,
+		FirstSeen: inv.FirstSeen, LastSeen: inv.LastSeen, Of: inv,
 	}
 	for i := range inv.Evidence {
 		e := &inv.Evidence[i]
