@@ -149,6 +149,10 @@ func TestDemoJSON(t *testing.T) {
 	for _, n := range rep.Classes {
 		classes += n
 	}
+	// One decision per alert would be 1,000; what people are asked once stays asked once.
+	if rep.HumanDecisions == 0 || rep.HumanDecisionsPer1k > 350 {
+		t.Errorf("%.0f human decisions per 1,000 alerts", rep.HumanDecisionsPer1k)
+	}
 	if rep.Seed != 2 || rep.Alerts != len(demo.Story(2)) || rep.Investigations != classes || rep.Investigations+rep.Folded != rep.Alerts || !rep.ChainVerified || rep.AuditRecords == 0 || len(rep.Top) != shownFindings {
 		t.Errorf("the numbers do not agree: %s", r.out)
 	}

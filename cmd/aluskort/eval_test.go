@@ -107,8 +107,8 @@ func TestEvalTechniques(t *testing.T) {
 // run through a loader, which are attacks.
 func archives(t *testing.T) (alerts, labels string) {
 	t.Helper()
-	const form = `{"_id":"%[1]s","_source":{"agent":{"name":"ws-%[2]d","id":"%[2]03d"},"manager":{"name":"mgr"},"data":{"win":{"eventdata":{%[3]s,"user":"EXAMPLE\\\\u%[2]d",` +
-		`"processGuid":"{5f1d2c7a-90b1-6923-1402-%[2]012d}","processId":"%[2]d","utcTime":"2026-11-03 08:20:01.100"},"system":{"channel":"Microsoft-Windows-Sysmon/Operational",` +
+	const form = `{"_id":"%[1]s","_source":{"agent":{"name":"ws-%[2]d","id":"%03[2]d"},"manager":{"name":"mgr"},"data":{"win":{"eventdata":{%[3]s,"user":"EXAMPLE\\\\u%[2]d",` +
+		`"processGuid":"{5f1d2c7a-90b1-6923-1402-%012[2]d}","processId":"%[2]d","utcTime":"2026-11-03 08:20:01.100"},"system":{"channel":"Microsoft-Windows-Sysmon/Operational",` +
 		`"providerName":"Microsoft-Windows-Sysmon","computer":"ws-%[2]d.example.com","eventID":"%[4]s","systemTime":"2026-11-03T08:20:01.1000000Z"}}},` +
 		`"rule":{"level":10,"description":"%[5]s","groups":["sysmon"],"id":"9%[4]s"},"location":"EventChannel","decoder":{"name":"windows_eventchannel"},` +
 		`"id":"4.%[1]s","timestamp":"2026-11-03T08:20:01.520+0000"}}` + "\n"

@@ -15,6 +15,7 @@ import (
 	"github.com/aluskort/aluskort/internal/audit"
 	"github.com/aluskort/aluskort/internal/evidence"
 	"github.com/aluskort/aluskort/internal/investigate"
+	"github.com/aluskort/aluskort/internal/investigate/cohort"
 	"github.com/aluskort/aluskort/internal/result"
 )
 
@@ -208,6 +209,7 @@ type summary struct {
 	blind                             map[string]int
 	groups                            map[string]bool // of benign proposals
 	grouped                           int             // benign proposals in groups
+	approvals                         []*investigate.Investigation
 }
 
 func newSummary() *summary {
@@ -242,8 +244,11 @@ func (s *summary) add(l *result.Line) {
 	s.states[inv.State]++
 	s.waits[inv.WaitReason]++
 	if inv.Classification.Benign() && inv.WaitReason == investigate.WaitVerdict {
-		s.groups[explanation(l.Result)] = true
+		s.groups[inv.Cohort] = true
 		s.grouped++
+	}
+	if inv.Of != nil && cohort.WaitsForApproval(inv.Of) {
+		s.approvals = append(s.approvals, inv.Of)
 	}
 	if inv.Revision > 0 {
 		s.revised++
@@ -263,28 +268,16 @@ func (s *summary) add(l *result.Line) {
 	}
 }
 
-// humanDecisions is how many decisions people must take: one per plan and per deferred verdict,
-// and one per group of benign proposals that share analytic and explanation.
+// humanDecisions is how many decisions people must take: one per deferred verdict, one per plan
+// that covers others of its attack, and one per cohort of benign proposals.
 func (s *summary) humanDecisions() int {
-	n := len(s.groups) - s.grouped
+	n := len(s.groups) - s.grouped + len(cohort.Plans(s.approvals)) - len(s.approvals)
 	for w, c := range s.waits {
 		if w != investigate.WaitNone {
 			n += c
 		}
 	}
 	return n
-}
-
-// explanation is what a benign proposal shares with others of its group: source, analytic and
-// the benign items that count.
-func explanation(r *result.Result) string {
-	parts := []string{r.Alert.Source, r.Alert.Analytic}
-	for i := range r.Investigation.Evidence {
-		if r.Investigation.Evidence[i].Weight < 0 {
-			parts = append(parts, r.Investigation.Evidence[i].ID)
-		}
-	}
-	return strings.Join(parts, "\x00")
 }
 
 func (s *summary) write(w io.Writer, took time.Duration, rep *audit.Report) error {
@@ -303,7 +296,7 @@ func (s *summary) write(w io.Writer, took time.Duration, rep *audit.Report) erro
 		row("", "%5d %s", s.classes[c], strings.ReplaceAll(string(c), "_", " "))
 	}
 	row("in state", "%s", counted(s.states))
-	row("waiting for approval", "%d", s.waits[investigate.WaitApproval])
+	row("waiting for approval", "%d, of %d plans", s.waits[investigate.WaitApproval], s.waits[investigate.WaitApproval]+len(cohort.Plans(s.approvals))-len(s.approvals))
 	row("waiting for a verdict", "%d, of which %d proposed benign in %d groups", s.waits[investigate.WaitVerdict], s.grouped, len(s.groups))
 	if s.alerts > 0 {
 		row("human decisions", "%d (%.0f per 1,000 alerts)", s.humanDecisions(), 1000*float64(s.humanDecisions())/float64(s.alerts))

@@ -23,7 +23,9 @@ type reviewCmd struct {
 	Approve  reviewApproveCmd  `cmd:"" help:"Approve the plan of an investigation; its actions become tasks."`
 	Reject   reviewRejectCmd   `cmd:"" help:"Refuse the plan of an investigation."`
 	Conclude reviewConcludeCmd `cmd:"" help:"Give your verdict and close an investigation."`
-	Groups   reviewGroupsCmd   `cmd:"" help:"Show what is proposed as benign, grouped by analytic, explanation and kind of entity."`
+	Groups   reviewGroupsCmd   `cmd:"" help:"Show what is proposed as benign, grouped by what your organisation says, or by analytic, explanation and kind of entity."`
+	Plans    reviewPlansCmd    `cmd:"" help:"Show what waits for approval, one plan for all investigations of an attack that it covers."`
+	Accept   reviewAcceptCmd   `cmd:"" help:"Approve a plan for all investigations that it covers."`
 	Confirm  reviewConfirmCmd  `cmd:"" help:"Confirm a group of proposed-benign investigations at once."`
 }
 
@@ -249,6 +251,9 @@ func (c *reviewGroupsCmd) Run(e *env) error {
 func writeGroup(b *strings.Builder, g *api.Group) {
 	fmt.Fprintf(b, "%s  %d investigations, %d alerts: %s, %s (%s)\n", g.Key, g.Count, g.Alerts, strings.ReplaceAll(string(g.Classification), "_", " "), inert(g.Analytic, 100), g.Source)
 	fmt.Fprintf(b, "  %s to %s, severity up to %s, about %s\n", g.FirstSeen.UTC().Format(time.RFC3339), g.LastSeen.UTC().Format(time.RFC3339), g.Severity, g.EntityClass)
+	for _, x := range g.Citations {
+		fmt.Fprintf(b, "  your organisation says: %s\n", inert(x, 200))
+	}
 	for _, x := range g.Explanation {
 		fmt.Fprintf(b, "  because: %s\n", inert(x.Statement, 200))
 	}

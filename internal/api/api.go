@@ -101,6 +101,8 @@ func (a *API) routes() map[string]map[string]endpoint {
 		"/api/v1/investigations/{id}/reject":   decide(seniors, "investigation.reject", a.reject),
 		"/api/v1/investigations/{id}/feedback": decide(analysts, "investigation.feedback", a.feedback),
 		"/api/v1/groups/{key}/confirm":         decide(seniors, "group.confirm", a.confirm),
+		"/api/v1/plans":                        get(readers, a.plans),
+		"/api/v1/plans/{key}/approve":          decide(seniors, "plan.approve", a.approvePlan),
 	}
 	if a.cfg.Intel != nil {
 		routes["/api/v1/intel"] = get(readers, a.intelStatus)

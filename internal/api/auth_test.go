@@ -62,6 +62,8 @@ func surface() []struct {
 		{"POST", "/api/v1/reload", []token.Role{token.Admin}},
 		{"GET", "/api/v1/priors", read},
 		{"POST", "/api/v1/priors/refit", []token.Role{token.Admin}},
+		{"GET", "/api/v1/plans", read},
+		{"POST", "/api/v1/plans/none/approve", decide},
 		{"POST", "/api/v1/intel/import", []token.Role{token.Admin}},
 		{"POST", "/api/v1/taxonomy/import", []token.Role{token.Admin}},
 	}

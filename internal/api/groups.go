@@ -3,7 +3,6 @@ package api
 import (
 	"cmp"
 	"context"
-	"encoding/hex"
 	"errors"
 	"net/http"
 	"slices"
@@ -13,18 +12,23 @@ import (
 	"github.com/aluskort/aluskort/internal/alert"
 	"github.com/aluskort/aluskort/internal/evidence"
 	"github.com/aluskort/aluskort/internal/investigate"
+	"github.com/aluskort/aluskort/internal/investigate/cohort"
 	"github.com/aluskort/aluskort/internal/orchestrate"
 )
 
 // Group is a set of investigations that the product proposes to close as benign for the same
 // reasons, with their spread: what a person must see before confirming all of them at once.
+// With Citations the reason is what the organisation says about itself, and source, analytic,
+// entity class and explanation are those of one member; Differs has the others.
 type Group struct {
 	Key            string                  `json:"key"`
 	Source         string                  `json:"source"`
 	Analytic       string                  `json:"analytic"`
 	Classification evidence.Classification `json:"classification"`
 	EntityClass    string                  `json:"entity_class"`
-	// Explanation are the benign items that count, the same in every member.
+	Citations      []string                `json:"citations,omitempty"`
+	// Explanation are the benign items that count, the same in every member of a group without
+	// citations.
 	Explanation []Explanation `json:"explanation"`
 	Count       int           `json:"count"`
 	Alerts      int           `json:"alerts"`
@@ -116,7 +120,7 @@ func (a *API) proposed(ctx context.Context, tenant string) (*GroupList, error) {
 					return nil, err
 				}
 				if err == nil && proposedBenign(inv) {
-					key := groupKey(inv)
+					key := cohort.Key(inv)
 					members[key] = append(members[key], inv)
 				}
 			}
@@ -149,64 +153,13 @@ func explanation(inv *investigate.Investigation) []Explanation {
 	return slices.CompactFunc(out, func(a, b Explanation) bool { return a.ID == b.ID })
 }
 
-// groupKey identifies analytic, explanation and class of entities.
-func groupKey(inv *investigate.Investigation) string {
-	parts := []string{inv.TenantID, inv.Source, inv.Analytic, string(inv.Verdict.Classification), entityClass(inv)}
-	for _, e := range explanation(inv) {
-		parts = append(parts, e.ID)
-	}
-	sum := digest(parts...)
-	return hex.EncodeToString(sum[:12])
-}
-
-// entityClass says what kinds of things the investigation is about: the types of its principal
-// entities, accounts told apart by who stands behind them.
-func entityClass(inv *investigate.Investigation) string {
-	var kinds []string
-	for i := range inv.Entities {
-		e := &inv.Entities[i]
-		if !e.Principal {
-			continue
-		}
-		kind := string(e.Type)
-		if e.Type == alert.Account {
-			kind = accountClass(e)
-		}
-		kinds = append(kinds, kind)
-	}
-	slices.Sort(kinds)
-	if kinds = slices.Compact(kinds); len(kinds) == 0 {
-		return "none"
-	}
-	return strings.Join(kinds, "+")
-}
-
-// accountClass tells built-in and machine accounts from people's, by the names that Windows
-// and Unix give them.
-func accountClass(e *alert.Entity) string {
-	name := strings.ToLower(e.Value)
-	if i := strings.LastIndexByte(name, '\\'); i >= 0 {
-		name = name[i+1:]
-	}
-	name, _, _ = strings.Cut(name, "@")
-	switch {
-	case strings.HasSuffix(name, "$"):
-		return "machine account"
-	case slices.Contains([]string{"system", "local service", "network service", "root", "daemon", "nobody", "trustedinstaller"}, name),
-		strings.HasPrefix(name, "dwm-"), strings.HasPrefix(name, "umfd-"):
-		return "built-in account"
-	default:
-		return "account"
-	}
-}
-
 func groupOf(key string, list []*investigate.Investigation) Group {
 	slices.SortFunc(list, func(a, b *investigate.Investigation) int {
 		return cmp.Or(a.FirstSeen.Compare(b.FirstSeen), strings.Compare(a.ID, b.ID))
 	})
 	head := list[0]
 	g := Group{
-		Key: key, Source: head.Source, Analytic: head.Analytic, Classification: head.Verdict.Classification, EntityClass: entityClass(head),
+		Key: key, Source: head.Source, Analytic: head.Analytic, Classification: head.Verdict.Classification, EntityClass: cohort.EntityClass(head), Citations: cohort.Citations(head),
 		Explanation: explanation(head), Count: len(list), FirstSeen: head.FirstSeen, LastSeen: head.LastSeen,
 	}
 	highest := head.Verdict.Severity
@@ -229,12 +182,12 @@ func groupOf(key string, list []*investigate.Investigation) Group {
 			g.LastSeen = inv.LastSeen
 		}
 		highest = max(highest, inv.Verdict.Severity)
-		g.Members = append(g.Members, Member{
-			ID: inv.ID, Title: inv.Title, Alerts: inv.Alerts, Severity: inv.Verdict.Severity.String(), Probability: inv.Verdict.Probability,
-			FirstSeen: inv.FirstSeen, LastSeen: inv.LastSeen, Version: inv.Version,
-		})
+		g.Members = append(g.Members, memberOf(inv))
 		count("title", inv.Title)
 		count("severity", inv.Verdict.Severity.String())
+		count("source", inv.Source)
+		count("analytic", inv.Analytic)
+		count("explanation", ids(explanation(inv))...)
 		for kind, values := range entityValues(inv) {
 			count(kind, values...)
 		}
@@ -244,6 +197,21 @@ func groupOf(key string, list []*investigate.Investigation) Group {
 	g.Hosts, g.Users = distinct(tally[string(alert.Host)]), distinct(tally[string(alert.Account)])
 	g.Differs = differences(tally, len(list))
 	return g
+}
+
+func memberOf(inv *investigate.Investigation) Member {
+	return Member{
+		ID: inv.ID, Title: inv.Title, Alerts: inv.Alerts, Severity: inv.Verdict.Severity.String(), Probability: inv.Verdict.Probability,
+		FirstSeen: inv.FirstSeen, LastSeen: inv.LastSeen, Version: inv.Version,
+	}
+}
+
+func ids(list []Explanation) []string {
+	var out []string
+	for _, e := range list {
+		out = append(out, e.ID)
+	}
+	return out
 }
 
 func entityValues(inv *investigate.Investigation) map[string][]string {
@@ -380,7 +348,7 @@ func (a *API) conclude(ctx context.Context, tenant, id string, g *Group, req Con
 	if err != nil {
 		return "", err
 	}
-	if inv.UpdatedAt.After(req.AsOf) || !proposedBenign(inv) || groupKey(inv) != g.Key {
+	if inv.UpdatedAt.After(req.AsOf) || !proposedBenign(inv) || cohort.Key(inv) != g.Key {
 		return "changed since it was looked at", nil
 	}
 	d.Version = inv.Version

@@ -7,6 +7,7 @@ import (
 
 // window is a time in which work on hosts is expected.
 type window struct {
+	what       string
 	everything bool
 	hosts      *members
 	from, to   time.Time // zero: open
@@ -21,6 +22,7 @@ type weekly struct {
 
 // exercise is an announced test: who attacks, from where, on what.
 type exercise struct {
+	what             string
 	accounts         map[int]bool
 	hosts            *members
 	addresses        *members
@@ -98,7 +100,7 @@ const (
 )
 
 func (b *builder) window(raw *rawWindow) {
-	w := window{hosts: b.members("maintenance window hosts", raw.hosts)}
+	w := window{what: raw.what.text, hosts: b.members("maintenance window hosts", raw.hosts)}
 	ok := true
 	if raw.weekly != nil {
 		w.weekly, ok = b.weekly(raw.weekly)
@@ -192,7 +194,7 @@ func (b *builder) clock(what string, e entry, line int) (time.Duration, bool) {
 
 func (b *builder) exercise(raw *rawExercise) {
 	x := exercise{
-		hosts: b.members("exercise hosts", raw.hosts), addresses: b.members("exercise addresses", raw.addressList),
+		what: raw.what.text, hosts: b.members("exercise hosts", raw.hosts), addresses: b.members("exercise addresses", raw.addressList),
 		accounts: map[int]bool{}, senders: map[string]bool{}, domains: map[string]bool{},
 	}
 	for _, e := range raw.accounts {

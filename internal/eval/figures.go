@@ -1,9 +1,12 @@
 package eval
 
 import (
+	"maps"
 	"math"
+	"slices"
 
 	"github.com/aluskort/aluskort/internal/investigate"
+	"github.com/aluskort/aluskort/internal/investigate/cohort"
 )
 
 // Rate is a share with its Wilson 95 % interval; all three are null when Of is 0.
@@ -135,40 +138,30 @@ func Score(samples []Sample, judged []Judged) Figures {
 }
 
 // humanDecisions counts what a person has to decide, per 1,000 alerts: each waiting
-// investigation is one decision, and the proposed benign ones of one analytic with the same
-// strongest explanation are confirmed together.
+// investigation is one decision, but the proposed benign ones of one cohort are confirmed
+// together, and a plan is approved together with those of its attack that it covers.
 func humanDecisions(judged []Judged) float64 {
-	type group struct{ source, analytic, explanation string }
-	waiting, groups := map[string]bool{}, map[group]bool{}
+	decisions, approvals := map[string]bool{}, map[string]*investigate.Investigation{}
 	alerts := 0
 	for i := range judged {
 		if judged[i].Line.Rejection != nil && judged[i].Line.Rejected.Dropped {
 			continue
 		}
 		alerts++
-		r := judged[i].Line.Result
+		r, inv := judged[i].Line.Result, judged[i].Investigation
 		switch {
 		case r == nil || r.Investigation.State != investigate.AwaitingHuman:
 		case r.Investigation.Classification.Benign():
-			groups[group{r.Alert.Source, r.Alert.Analytic, strongest(&judged[i], -1)}] = true
+			decisions[r.Investigation.Cohort] = true
+		case inv != nil && cohort.WaitsForApproval(inv):
+			approvals[inv.TenantID+"\x00"+inv.ID] = inv
 		default:
-			waiting[r.Alert.Tenant+"\x00"+r.Investigation.ID] = true
+			decisions[r.Alert.Tenant+"\x00"+r.Investigation.ID] = true
 		}
 	}
 	if alerts == 0 {
 		return 0
 	}
-	return 1000 * float64(len(waiting)+len(groups)) / float64(alerts)
-}
-
-// strongest names the source of the evidence that counts most in one direction.
-func strongest(j *Judged, sign float64) string {
-	best, name := 0.0, ""
-	for i := range j.Line.Investigation.Evidence {
-		e := &j.Line.Investigation.Evidence[i]
-		if w := e.Weight * sign; w > best {
-			best, name = w, e.Source
-		}
-	}
-	return name
+	plans := cohort.Plans(slices.Collect(maps.Values(approvals)))
+	return 1000 * float64(len(decisions)+len(plans)) / float64(alerts)
 }

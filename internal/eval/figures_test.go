@@ -37,7 +37,7 @@ func TestWilsonInterval(t *testing.T) {
 func verdict(id string, c evidence.Classification, p float64) Judged {
 	return Judged{Line: result.Line{Result: &result.Result{
 		Alert:         result.Alert{ID: id, Source: "wazuh", Analytic: "rule:1", Tenant: "default"},
-		Investigation: result.Investigation{ID: "inv-" + id, State: investigate.AwaitingHuman, Classification: c, Probability: p},
+		Investigation: result.Investigation{ID: "inv-" + id, State: investigate.AwaitingHuman, Classification: c, Probability: p, Cohort: "of the same reason"},
 	}}}
 }
 

@@ -62,6 +62,9 @@ type Evidence struct {
 	// Expected marks a benign item that proves authorised activity (test, change window, known
 	// administrator and tool, approved exception) rather than an error of the detection.
 	Expected bool `json:"expected,omitempty"`
+	// Cites names what the organisation says about itself that a benign item rests on ("scanner:
+	// scan-1.example.com"), in words that are the same for every alert that rests on it; sorted.
+	Cites []string `json:"cites,omitempty"`
 	// Safety marks evidence about the safety of a physical process: it vetoes every automatic closing.
 	Safety bool `json:"safety,omitempty"`
 	// Voids lists kinds of evidence that this benign item does not survive.

@@ -233,7 +233,7 @@ func (inv *Investigation) addEvidence(e evidence.Evidence) bool {
 // stronger is a total order on items, so that what is kept never depends on arrival.
 func stronger(a, b *evidence.Evidence) bool {
 	return cmp.Or(cmp.Compare(math.Abs(a.Weight), math.Abs(b.Weight)), cmp.Compare(a.Weight, b.Weight),
-		cmp.Compare(b.ID, a.ID), cmp.Compare(b.Kind, a.Kind), cmp.Compare(b.Statement, a.Statement), slices.Compare(b.Refs, a.Refs)) > 0
+		cmp.Compare(b.ID, a.ID), cmp.Compare(b.Kind, a.Kind), cmp.Compare(b.Statement, a.Statement), slices.Compare(b.Refs, a.Refs), slices.Compare(b.Cites, a.Cites)) > 0
 }
 
 func entityKey(e *alert.Entity) string { return e.Key() }

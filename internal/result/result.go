@@ -9,6 +9,7 @@ import (
 	"github.com/aluskort/aluskort/internal/alert"
 	"github.com/aluskort/aluskort/internal/evidence"
 	"github.com/aluskort/aluskort/internal/investigate"
+	"github.com/aluskort/aluskort/internal/investigate/cohort"
 	"github.com/aluskort/aluskort/internal/investigate/question"
 	"github.com/aluskort/aluskort/internal/reason/opinion"
 	"github.com/aluskort/aluskort/internal/respond"
@@ -104,6 +105,10 @@ type Investigation struct {
 	Alerts         int                     `json:"alerts"`
 	FirstSeen      time.Time               `json:"first_seen"`
 	LastSeen       time.Time               `json:"last_seen"`
+	// Cohort identifies those with which a person can decide on a benign proposal together.
+	Cohort string `json:"-"`
+	// Of is what this is the published form of; it is shared and must not be changed.
+	Of *investigate.Investigation `json:"-"`
 }
 
 // Evidence is one item, with the weight as counted.
@@ -171,7 +176,7 @@ func OfInvestigation(inv *investigate.Investigation) Investigation {
 		Revision: v.Revision, Prior: v.Prior, PriorSource: v.PriorSource, Confidence: v.Confidence, Probability: v.Probability,
 		Severity: v.Severity, SeverityWhy: inv.SeverityWhy, By: v.By, Evidence: []Evidence{}, Techniques: inv.Techniques, Unknowns: v.Unknowns, Alternative: v.Alternative, Counterfactual: v.Counterfactual,
 		Actions: inv.Actions, RiskState: inv.RiskState, Degradation: inv.Degradation, Alerts: inv.Alerts,
-		FirstSeen: inv.FirstSeen, LastSeen: inv.LastSeen,
+		FirstSeen: inv.FirstSeen, LastSeen: inv.LastSeen, Of: inv,
 	}
 	for i := range inv.Evidence {
 		e := &inv.Evidence[i]
@@ -187,6 +192,9 @@ func OfInvestigation(inv *investigate.Investigation) Investigation {
 	}
 	if out.Actions == nil {
 		out.Actions = []respond.Action{}
+	}
+	if v.Classification.Benign() {
+		out.Cohort = cohort.Key(inv)
 	}
 	out.NeedsApproval = inv.WaitReason == investigate.WaitApproval
 	if c := inv.Consultation; c != nil {

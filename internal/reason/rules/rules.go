@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,6 +24,11 @@ type Org interface {
 	// Holds reports whether the predicate ("admin_account", "scanner" …) holds for the value, at
 	// the time of the alert, for its tenant. An unknown predicate does not hold.
 	Holds(predicate, value string, a *alert.Alert) bool
+}
+
+// Citer is an Org that can name what makes a predicate hold.
+type Citer interface {
+	Cite(predicate, value string, a *alert.Alert) string
 }
 
 // Config is what a Source is made of.
@@ -173,17 +179,19 @@ func (s *Source) match(a *alert.Alert) (items []evidence.Evidence, tallies []evi
 	ev := sigma.Event{Fields: a.Fields, Source: a.Source}
 	var exact []*sigma.Rule
 	s.set.Match(&ev, func(r *sigma.Rule, hits sigma.Hits) {
-		switch {
-		case !s.holds(r, &ev, a):
-		case r.Count == nil:
-			items = append(items, s.item(r, &ev, hits))
+		cites, ok := s.holds(r, &ev, a)
+		if !ok {
+			return
+		}
+		item := s.item(r, &ev, hits)
+		item.Cites = cites
+		if r.Count == nil {
+			items = append(items, item)
 			if len(r.Refines) > 0 {
 				exact = append(exact, r)
 			}
-		default:
-			if t, ok := s.tally(r, &ev, hits); ok {
-				tallies = append(tallies, t)
-			}
+		} else if t, ok := s.tally(r, &ev, item); ok {
+			tallies = append(tallies, t)
 		}
 	})
 	nameExactly(items, exact)
@@ -210,7 +218,7 @@ func itemID(r *sigma.Rule) string { return "rule:" + r.ID }
 
 // tally is a match of a rule that asks for repetition; ok is false when the alert lacks one of
 // the key fields, since then nothing says what it repeats.
-func (s *Source) tally(r *sigma.Rule, ev *sigma.Event, hits sigma.Hits) (t evidence.Tally, ok bool) {
+func (s *Source) tally(r *sigma.Rule, ev *sigma.Event, item evidence.Evidence) (t evidence.Tally, ok bool) {
 	keys := make([]string, len(r.Count.Key))
 	for i, f := range r.Count.Key {
 		v := s.set.Values(ev, f)
@@ -220,7 +228,7 @@ func (s *Source) tally(r *sigma.Rule, ev *sigma.Event, hits sigma.Hits) (t evide
 		keys[i] = strings.ToLower(v[0])
 	}
 	t = evidence.Tally{
-		Item: s.item(r, ev, hits), Key: strings.Join(keys, "\x00"), WindowSeconds: int64(r.Count.Window / time.Second),
+		Item: item, Key: strings.Join(keys, "\x00"), WindowSeconds: int64(r.Count.Window / time.Second),
 		AtLeast: r.Count.AtLeast, Distinct: r.Count.Distinct != "",
 	}
 	if t.Distinct {
@@ -233,21 +241,31 @@ func (s *Source) tally(r *sigma.Rule, ev *sigma.Event, hits sigma.Hits) (t evide
 	return t, true
 }
 
-func (s *Source) holds(r *sigma.Rule, ev *sigma.Event, a *alert.Alert) bool {
-	conds := s.requires[r]
-	for _, c := range conds {
-		if s.org == nil {
-			return false
-		}
-		ok := false
-		for _, v := range s.set.Values(ev, c.field) {
-			ok = ok || s.org.Holds(c.predicate, v, a)
-		}
+// holds reports whether the organisation confirms what a rule asks of it, and what of it does.
+func (s *Source) holds(r *sigma.Rule, ev *sigma.Event, a *alert.Alert) (cites []string, ok bool) {
+	for _, c := range s.requires[r] {
+		value, ok := s.confirmed(c, ev, a)
 		if !ok {
-			return false
+			return nil, false
+		}
+		if by, can := s.org.(Citer); can {
+			cites = append(cites, by.Cite(c.predicate, value, a))
 		}
 	}
-	return true
+	slices.Sort(cites)
+	return slices.Compact(cites), true
+}
+
+func (s *Source) confirmed(c condition, ev *sigma.Event, a *alert.Alert) (value string, ok bool) {
+	if s.org == nil {
+		return "", false
+	}
+	for _, v := range s.set.Values(ev, c.field) {
+		if s.org.Holds(c.predicate, v, a) {
+			return v, true
+		}
+	}
+	return "", false
 }
 
 // maxRefs bounds how many places one item cites.

@@ -261,3 +261,26 @@ aluskort: {stance: benign, weight: 3, kind: benign.calm, trusted_fields: [Parent
 		t.Errorf("the table fits another weight of one rule, %d are named: %+v", stale, s.Problems())
 	}
 }
+
+// namedFacts is an organisation that can name what it says.
+type namedFacts struct{ facts }
+
+func (f namedFacts) Cite(predicate, value string, _ *alert.Alert) string {
+	return predicate + ": " + value
+}
+
+func TestBenignItemsCiteTheOrganisation(t *testing.T) {
+	known := facts{`admin_account=EXAMPLE\ada`: true, "admin_host=ws-7": true}
+	want := map[bool][]string{true: {`admin_account: EXAMPLE\ada`, "admin_host: ws-7"}, false: nil}
+	for named, org := range map[bool]Org{true: namedFacts{known}, false: known} {
+		for _, e := range gather(t, source(t, org), shell).Items {
+			if e.Kind == "admin.known" {
+				if d := cmp.Diff(want[named], e.Cites); d != "" {
+					t.Errorf("named %v: %s", named, d)
+				}
+			} else if len(e.Cites) > 0 {
+				t.Errorf("%s cites %v", e.Source, e.Cites)
+			}
+		}
+	}
+}
