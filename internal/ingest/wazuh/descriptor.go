@@ -136,6 +136,9 @@ var windows = []string{
 	"TokenElevationType", "MandatoryLabel", "ProcessName", "CallerProcessName", "CallerProcessId", "Operation", "Query", "Consumer", "Filter", "Destination",
 	"Type", "Name", "EventNamespace", "UserName", "User", "Image", "CommandLine", "ParentImage", "FileName", "FilePath", "Param1", "Param2", "Param3", "Data", "Binary",
 	"Url", "LocalName", "RemoteName", "ProcessPath", "ApplicationPath", "ModifyingApplication", "LayerRTID", "Application", "ServerName", "ClientProcessId",
+	"NewValue", "OldValue", "Value", "HiveName", "Address", "PossibleCause", "ErrorCode", "FileNameBuffer", "ProcessNameBuffer", "PackageSourceUri", "PackageFullName", "HasFullTrust",
+	"CallingProcess", "DeviceDescription", "DeviceName", "ClassName", "FilterName", "Attributes", "TemplateContent", "NewTemplateContent", "TaskContentNew", "PluginDllName", "TargetName",
+	"ParentIntegrityLevel", "RequestedPolicy", "ValidatedPolicy", "JobTitle", "Param4", "Param5", "ServicePrincipalNames", "DSName", "SidList", "ClientMachine", "ResultCode", "ActionName",
 }
 
 // fields maps Sigma's taxonomies to native paths.
@@ -166,6 +169,8 @@ var further = map[string][]string{
 	"TargetFilename":   {"syscheck.path", "data.audit.file.name", "data.file"},
 	"TargetObject":     {"syscheck.path"},
 	"Details":          {"data.win.eventdata.newValue"},
+	"NewValue":         {"data.win.eventdata.new Value"},
+	"OldValue":         {"data.win.eventdata.old Value"},
 	"SourceIp":         {"data.srcip", "data.src_ip"},
 	"SourcePort":       {"data.srcport", "data.src_port"},
 	"DestinationIp":    {"data.dstip", "data.dest_ip"},
