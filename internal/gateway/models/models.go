@@ -117,7 +117,12 @@ func Open(ctx context.Context, cfg Config) (*Models, error) {
 	if err != nil {
 		return nil, err
 	}
+	escalated, err := m.ledger.Recent(ctx, registry.T1Plus, cfg.Clock.Now().Add(-time.Hour))
+	if err != nil {
+		return nil, err
+	}
 	m.router, err = route.New(route.Config{
+		Escalated: escalated,
 		Table: m.table, Providers: providers, Meter: m.ledger, Clock: cfg.Clock, Notify: cfg.notify(), Queues: cfg.queues(),
 	})
 	return m, err
