@@ -148,7 +148,7 @@ func (e *Engine) isolate(ctx context.Context, ev *Evaluated, cause *ContentError
 		}
 	}
 	// It passed this time: the caller tries again, as after an error of an engine.
-	return nil, fmt.Errorf("content refused once and taken at the next trial: %s", cause)
+	return nil, fmt.Errorf("content refused once and taken at the next trial: %s", cause.Error())
 }
 
 // refuse takes what was found out of the batch.
@@ -162,10 +162,11 @@ func (ev *Evaluated) refuse(s *search) []Refusal {
 }
 
 const (
-	selectStanding = `SELECT tenant, state FROM investigation WHERE id = $1 AND set_aside IS NULL`
+	selectStanding = `SELECT tenant, state, set_aside IS NOT NULL FROM investigation WHERE id = $1`
 	// The narrow row says that the investigation failed whatever its document says.
 	updateAside = `UPDATE investigation SET state = $1, wait_reason = '', dirty_at = NULL, wake_at = NULL, set_aside = $2,
 	updated_at = $3, version = version + 1 WHERE id = $4`
+	clearAside = `UPDATE investigation SET dirty_at = NULL, wake_at = NULL WHERE id = $1`
 	countAside = `SELECT COUNT(*) FROM investigation WHERE set_aside IS NOT NULL`
 )
 
@@ -182,15 +183,21 @@ func (e *Engine) setAside(ctx context.Context, id string, why error) error {
 
 func (w *writer) setAside(id string, why error) error {
 	inv := &investigate.Investigation{ID: id}
-	err := w.tx.QueryRow(selectStanding, id).Scan(&inv.TenantID, (*string)(&inv.State))
-	if errors.Is(err, store.ErrNoRows) {
-		return nil // it was before
-	}
-	if err == nil {
+	aside := false
+	err := w.tx.QueryRow(selectStanding, id).Scan(&inv.TenantID, (*string)(&inv.State), &aside)
+	switch {
+	case errors.Is(err, store.ErrNoRows):
+		return nil
+	case err == nil && aside: // something marked it again
+		_, err = w.tx.Exec(clearAside, id)
+	case err == nil:
 		_, err = w.tx.Exec(updateAside, string(investigate.Failed), text(why.Error()), w.now.UnixMicro(), id)
 	}
 	if err != nil {
 		return fmt.Errorf("set investigation %s aside: %w", id, err)
+	}
+	if aside {
+		return nil
 	}
 	w.e.cfg.Log.Error("investigation set aside", "investigation", id, "error", why)
 	w.journal.failed(w.now, inv, []investigate.State{inv.State, investigate.Failed}, why)

@@ -181,6 +181,11 @@ func TestB4TheReviserAndTheTimersGoOnPastDamage(t *testing.T) {
 	if n, err := b.Dirty(context.Background()); err != nil || n != 0 {
 		t.Errorf("%d still to be revised, %v", n, err)
 	}
+	b.process(message("anchor 2", "anchor 2", "5 k", link)) // marks all three again
+	b.settle()
+	if n := b.events(audit.InvestigationFailed); n != 1 || len(b.lent(out[0].Investigation)) != 2 {
+		t.Errorf("set aside %d times, %d links lend", n, len(b.lent(out[0].Investigation)))
+	}
 	b.damage(out[0].Investigation, lose)
 	b.sweepAt(100 * time.Hour)
 	if !b.get(out[2].Investigation).Overdue {
@@ -209,6 +214,11 @@ func TestB4ARevisionThatFailsInsideIsSetAside(t *testing.T) {
 	inv := b.get(out[1].Investigation)
 	if inv.State != investigate.Failed || b.events(audit.InvestigationFailed) != 1 {
 		t.Errorf("%s, events %v", inv.State, b.audit.types)
+	}
+	b.process(message("anchor 2", "anchor 2", "5 k", link)) // marks it again
+	b.settle()
+	if n := b.events(audit.InvestigationFailed); n != 1 {
+		t.Errorf("set aside %d times", n)
 	}
 	org.armed = false
 	b.process(message("4", "2", "3 other", host))
