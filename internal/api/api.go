@@ -21,6 +21,8 @@ type API struct {
 	budget  budget
 	keys    *answers
 	refused *refusals
+	// description is the OpenAPI document.
+	description []byte
 
 	requests *ops.Vec
 	seconds  *ops.Distribution
@@ -51,6 +53,10 @@ func New(cfg Config) (*API, error) {
 	a.seconds = cfg.Metrics.NewHistogram("aluskort_http_request_seconds", "Time to answer.",
 		[]float64{0.005, 0.025, 0.1, 0.5, 2.5, 10}, "path")
 	a.records = cfg.Metrics.NewCounter("aluskort_intake_records_total", "Records that the HTTP intake took, by what became of them.", "source", "outcome")
+	var err error
+	if a.description, err = a.OpenAPI(false); err != nil {
+		return nil, err
+	}
 	for path, methods := range a.routes() {
 		a.mux.Handle(path, a.dispatch(path, methods))
 	}
@@ -79,9 +85,10 @@ func (a *API) routes() map[string]map[string]endpoint {
 		"/": {"": {handle: func(http.ResponseWriter, *http.Request) error {
 			return problem(CodeNotFound, "the API is under /api/v1, the intake under /v1/ingest/{source}")
 		}}},
-		"/health":  get(anyone, plain(a.cfg.Health.Live)),
-		"/ready":   get(anyone, plain(a.cfg.Health.Ready)),
-		"/metrics": get(readers, plain(a.cfg.Metrics.Handler().ServeHTTP)),
+		"/health":           get(anyone, plain(a.cfg.Health.Live)),
+		"/ready":            get(anyone, plain(a.cfg.Health.Ready)),
+		"/api/openapi.json": get(anyone, a.openAPI),
+		"/metrics":          get(readers, plain(a.cfg.Metrics.Handler().ServeHTTP)),
 
 		"/v1/ingest/{source}":                  post(intakers, a.ingest),
 		"/services/collector":                  post(intakers, a.collector),

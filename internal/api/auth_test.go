@@ -24,6 +24,7 @@ func surface() []struct {
 	}{
 		{"GET", "/health", nil},
 		{"GET", "/ready", nil},
+		{"GET", "/api/openapi.json", nil},
 		{"GET", "/services/collector/health", nil},
 		{"GET", "/metrics", read},
 		{"GET", "/api/v1/whoami", token.Roles()},

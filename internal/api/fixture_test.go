@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
@@ -33,6 +34,7 @@ type world struct {
 	metrics *ops.Registry
 	store   *token.Store
 	url     string
+	spec    *spec // every answer is held against it
 	secrets map[token.Role]string
 }
 
@@ -49,6 +51,10 @@ func withWorld(run func() int) int {
 		var stop func() error
 		if shared, stop, err = newWorld(filepath.Join(dir, "state")); err == nil {
 			code := run()
+			if list := shared.spec.unseen(); code == 0 && everything() && len(list) > 0 {
+				fmt.Fprintln(os.Stderr, "no good answer of these was held against their description:", list)
+				code = 1
+			}
 			if err := stop(); err != nil {
 				fmt.Fprintln(os.Stderr, "stop:", err)
 				return 1
@@ -58,6 +64,16 @@ func withWorld(run func() int) int {
 	}
 	fmt.Fprintln(os.Stderr, "start:", err)
 	return 1
+}
+
+// everything reports whether all tests run.
+func everything() bool {
+	for _, name := range []string{"test.run", "test.skip", "test.list"} {
+		if f := flag.Lookup(name); f != nil && f.Value.String() != "" {
+			return false
+		}
+	}
+	return true
 }
 
 func newWorld(dir string) (*world, func() error, error) {
@@ -80,6 +96,10 @@ func newWorld(dir string) (*world, func() error, error) {
 		w.secrets[role] = secret
 	}
 	if w.api, err = n.NewAPI(w.store, w.health, w.metrics); err != nil {
+		cancel()
+		return nil, nil, errors.Join(err, n.Close())
+	}
+	if w.spec, err = newSpec(w.api); err != nil {
 		cancel()
 		return nil, nil, errors.Join(err, n.Close())
 	}
@@ -147,7 +167,11 @@ func (w *world) call(t *testing.T, role token.Role, method, path string, body io
 	if err := errors.Join(err, resp.Body.Close()); err != nil {
 		t.Fatal(err)
 	}
-	return answer{resp.StatusCode, resp.Header, string(b)}
+	got := answer{resp.StatusCode, resp.Header, string(b)}
+	if err := w.spec.check(method, path, got); err != nil {
+		t.Errorf("%s %s answers %d otherwise than described: %v\n%.2000s", method, path, got.code, err, got.body)
+	}
+	return got
 }
 
 func (w *world) post(t *testing.T, role token.Role, path, body string, headers ...string) answer {

@@ -123,7 +123,7 @@ func Open(ctx context.Context, cfg Config) (*Models, error) {
 	}
 	m.router, err = route.New(route.Config{
 		Escalated: escalated,
-		Table: m.table, Providers: providers, Meter: m.ledger, Clock: cfg.Clock, Notify: cfg.notify(), Queues: cfg.queues(),
+		Table:     m.table, Providers: providers, Meter: m.ledger, Clock: cfg.Clock, Notify: cfg.notify(), Queues: cfg.queues(),
 	})
 	return m, err
 }
