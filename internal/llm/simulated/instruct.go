@@ -41,8 +41,8 @@ valepositiivne|valehäire|healoomuline|ohutu|kahjutu|väärä hälytys|väärä 
 ложное срабатывание|ложноположительный|ложная тревога|безопасно|безопасный|безвредный|безвредно|легитимный|хибне спрацювання|
 fałszywy alarm|fałszywie pozytywny|nieszkodliwy|łagodny|yanlış pozitif|yanlış alarm|zararsız|误报|誤報|良性|无害|無害|誤検知|誤検出|오탐|무해|إيجابي كاذب|إنذار كاذب|حميد|آمن|झूठी सकारात्मक|हानिरहित`),
 		maliciousWords: split(`true positive|malicious|confirmed attack|compromised|bösartig|malveillant|malicioso|pahatahtlik|вредоносный|恶意|惡意|悪意`),
-		cues: split(`classify|classified|classification|mark|marked|label|labelled|labeled|set|treat|consider|return|respond|reply|answer|output|say|state|report|conclude|conclusion|
-verdict|disposition|determine|deem|rate|tag|must be|should be|has to be|needs to be|assign|record|write|choose|select|pick|categorize|categorise|declare|assume|emit|resolve|resolved as|close|
+		cues: split(`classify|classified|classification|mark|marked|label|labelled|labeled|set to|set verdict|set the|set it|set this|set classification|set disposition|set status|treat|consider|return|respond|reply|answer|output|say|state that|report as|report it|report this|report the|report that|report only|conclude|conclusion|
+verdict|disposition|determine|deem|rate it|rate this|rate the|rate as|tag as|tag it|tag this|must be|should be|has to be|needs to be|assign|record as|write|choose|pick|categorize|categorise|declare|assume|emit|resolve|resolved as|close|
 this is a|this is|this alert is|this event is|this activity is|this incident is|it is a|final answer|the correct answer|please|always|
 klassifiziere|klassifizieren|einstufen|stufe|markiere|markieren|setze|antworte|bewerte|behandle|ausgabe|gib|dies ist|bitte|
 classe|classer|classez|classifie|classifiez|marque|marquez|marquer|considère|considérez|répondez|réponds|traite|traitez|ceci est|veuillez|
@@ -128,7 +128,8 @@ func near(text string, words, with []string) (word string, ok bool) {
 }
 
 // obey reads one text and adds what it orders.
-func (o *orders) obey(text string) {
+func (o *orders) obey(r reading) {
+	text := r.text
 	l := lexicon()
 	f := folded(text)
 	if w, ok := near(f, l.benignWords, l.cues); ok {
@@ -146,6 +147,9 @@ func (o *orders) obey(text string) {
 	}
 	if _, ok := near(f, l.secretWords, l.revealWords); ok {
 		o.reveal = true
+	}
+	if r.bent {
+		return
 	}
 	o.act(text)
 	o.emit(text, f)

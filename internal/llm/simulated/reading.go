@@ -45,31 +45,90 @@ func texts(r *llm.Request) []string {
 	return out
 }
 
+// reading is one way to read a text. A bent one tells what is meant, but not exactly what is
+// named: letters were exchanged.
+type reading struct {
+	text string
+	bent bool
+}
+
 // reader collects the ways in which texts can be read.
 type reader struct {
 	seen map[string]bool
-	out  []string
+	out  []reading
 }
 
 // readings returns the texts in every reading that an attacker may have hoped for: decoded,
 // unescaped, without invisible characters, with marks between words taken out. The marks are
 // looked for among the words that fixed names.
-func readings(list []string, fixed string) []string {
+func readings(list []string, fixed string) []reading {
 	r := &reader{seen: map[string]bool{}}
 	marks := quotedWords(fixed)
-	for _, t := range list {
-		r.read(t, 0)
-		for _, m := range marks {
-			if strings.Count(t, m) >= 3 {
-				r.read(strings.ReplaceAll(t, m, " "), 0)
+	for _, whole := range list {
+		for _, t := range segments(whole) {
+			r.read(t, 0)
+			for _, m := range marks {
+				if strings.Count(t, m) >= 3 {
+					r.read(strings.ReplaceAll(t, m, " "), 0)
+				}
 			}
 		}
 	}
 	return r.out
 }
 
+// segments are the texts inside a text that belong to themselves: each name of JSON with its
+// value, and what is around the JSON. An order does not begin in one field and end in another.
+func segments(text string) []string {
+	var out []string
+	var around strings.Builder
+	rest := text
+	for {
+		at := strings.IndexByte(rest, '{')
+		if at < 0 {
+			break
+		}
+		around.WriteString(rest[:at])
+		d := json.NewDecoder(strings.NewReader(rest[at:]))
+		var v any
+		if d.Decode(&v) != nil {
+			around.WriteByte('{')
+			rest = rest[at+1:]
+			continue
+		}
+		out = append(out, leaves("", v)...)
+		around.WriteString("\n")
+		rest = rest[at+int(d.InputOffset()):]
+	}
+	around.WriteString(rest)
+	return append(out, around.String())
+}
+
+func leaves(name string, v any) []string {
+	switch v := v.(type) {
+	case string:
+		if strings.IndexByte(v, '{') >= 0 {
+			return append(segments(v), name+": "+v)
+		}
+		return []string{name + ": " + v}
+	case []any:
+		var out []string
+		for _, x := range v {
+			out = append(out, leaves(name, x)...)
+		}
+		return out
+	case map[string]any:
+		var out []string
+		for _, k := range sortedKeys(v) {
+			out = append(out, leaves(k, v[k])...)
+		}
+		return out
+	}
+	return nil
+}
+
 func (r *reader) read(s string, depth int) {
-	if !r.note(s) {
+	if !r.note(s, false) {
 		return
 	}
 	clear := s
@@ -78,10 +137,11 @@ func (r *reader) read(s string, depth int) {
 			clear = way(clear)
 		}
 	}
-	r.note(clear)
-	for _, way := range []func(string) string{rot13, backwards, unspaced, unleet} {
-		r.note(way(clear))
-	}
+	r.note(clear, false)
+	r.note(rot13(clear), false)
+	r.note(backwards(clear), false)
+	r.note(unspaced(clear), true)
+	r.note(unleet(clear), true)
 	if depth == maxLayers {
 		return
 	}
@@ -91,12 +151,12 @@ func (r *reader) read(s string, depth int) {
 }
 
 // note keeps a reading and reports whether it is a new one.
-func (r *reader) note(s string) bool {
+func (r *reader) note(s string, bent bool) bool {
 	if s == "" || r.seen[s] || len(r.out) >= maxReadings || !utf8.ValidString(s) {
 		return false
 	}
 	r.seen[s] = true
-	r.out = append(r.out, s)
+	r.out = append(r.out, reading{s, bent})
 	return true
 }
 
@@ -190,15 +250,20 @@ func backwards(s string) string {
 	return string(r)
 }
 
-// unspaced joins l e t t e r s that stand alone.
+// unspaced joins l e t t e r s that stand alone; wider gaps stay gaps between words.
 func unspaced(s string) string {
-	words := strings.Fields(s)
 	var b strings.Builder
-	for i, w := range words {
-		if i > 0 && !(utf8.RuneCountInString(w) == 1 && utf8.RuneCountInString(words[i-1]) == 1) {
+	for i, group := range strings.Split(s, "  ") {
+		if i > 0 {
 			b.WriteByte(' ')
 		}
-		b.WriteString(w)
+		words := strings.Fields(group)
+		for i, w := range words {
+			if i > 0 && !(utf8.RuneCountInString(w) == 1 && utf8.RuneCountInString(words[i-1]) == 1) {
+				b.WriteByte(' ')
+			}
+			b.WriteString(w)
+		}
 	}
 	return b.String()
 }
