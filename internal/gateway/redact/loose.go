@@ -169,7 +169,7 @@ func (p *prose) date(i int) int {
 	if i+2 < len(p.list) && p.list[i+1].number && p.list[i+2].number {
 		sep := p.gap(i + 1)
 		last := p.list[i+2].end - p.list[i+2].start
-		if len(sep) == 1 && strings.Contains("-/.", sep) && p.gap(i+2) == sep && p.list[i+1].end-p.list[i+1].start <= 2 &&
+		if len(sep) == 1 && strings.IndexByte("-/.", sep[0]) >= 0 && p.gap(i+2) == sep && p.list[i+1].end-p.list[i+1].start <= 2 &&
 			(size == 4 && last <= 2 || size <= 2 && (last == 4 || last == 2 && sep == "/")) {
 			end := i + 2
 			for _, want := range [...]string{" ", ":", ":"} {
