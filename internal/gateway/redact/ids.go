@@ -30,15 +30,6 @@ func personalSID(v string) bool {
 	return matchFold(v, 0, "s-1-5-21-") >= 0 || matchFold(v, 0, "s-1-12-1-") >= 0
 }
 
-func digitsOf(s string, buf []byte) []byte {
-	for i := range len(s) {
-		if chars[s[i]]&cDigit != 0 {
-			buf = append(buf, s[i]-'0')
-		}
-	}
-	return buf
-}
-
 func luhn(d []byte) bool {
 	sum := 0
 	for i := range d {

@@ -37,7 +37,7 @@ func (s *Session) redactJSON(raw []byte, depth int) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		got := text
+		var got string
 		switch {
 		case isKey:
 			name = text

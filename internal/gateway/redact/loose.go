@@ -169,7 +169,7 @@ func (p *prose) date(i int) int {
 	if i+2 < len(p.list) && p.list[i+1].number && p.list[i+2].number {
 		sep := p.gap(i + 1)
 		last := p.list[i+2].end - p.list[i+2].start
-		if len(sep) == 1 && strings.Contains("-/.", sep) && p.gap(i+2) == sep && p.list[i+1].end-p.list[i+1].start <= 2 &&
+		if len(sep) == 1 && strings.IndexByte("-/.", sep[0]) >= 0 && p.gap(i+2) == sep && p.list[i+1].end-p.list[i+1].start <= 2 &&
 			(size == 4 && last <= 2 || size <= 2 && (last == 4 || last == 2 && sep == "/")) {
 			end := i + 2
 			for _, want := range [...]string{" ", ":", ":"} {
@@ -205,11 +205,27 @@ func (w *walker) loosePhone(f *figures) bool {
 	if f.n > 2 {
 		return true
 	}
-	// Two groups may be the number of a house and a postal code.
-	return f.groups[1].end-f.groups[1].start >= 4 && !(w.byteAt(f.end) == ' ' && wordAt(w.text, f.end+1))
+	// Two groups may be the number of a house and a postal code, or of an order and its part.
+	return (w.cue(f.start, cueContact) || w.introduced(f.start)) && f.groups[1].end-f.groups[1].start >= 4 && !(w.byteAt(f.end) == ' ' && wordAt(w.text, f.end+1))
 }
 
-// URLs and names under a public suffix, when the policy wants them.
+// introduced reports a colon, the beginning of a line, or a word after which a number may come.
+func (w *walker) introduced(i int) bool {
+	for i > 0 && w.text[i-1] == ' ' {
+		i--
+	}
+	if i == 0 || strings.IndexByte(":\n>", w.text[i-1]) >= 0 {
+		return true
+	}
+	for _, word := range [...]string{" to", " on", " at", " is", " me", " us"} {
+		if strings.HasSuffix(w.text[:i], word) {
+			return true
+		}
+	}
+	return false
+}
+
+// publicDomains finds URLs, when the policy wants names of the Internet.
 func (w *walker) publicDomains() {
 	for at := 0; ; {
 		n := strings.Index(w.text[at:], "://")

@@ -228,7 +228,7 @@ func (p *prose) firm(i, end int) bool {
 // placeCode emits the postal code behind the name of a place.
 func (p *prose) placeCode(end int) int {
 	last := end
-	for n := end + 1; n < len(p.list) && n <= end+2 && p.list[n].number && len(p.gap(n)) == 1 && strings.Contains(" -", p.gap(n)); n++ {
+	for n := end + 1; n < len(p.list) && n <= end+2 && p.list[n].number && (p.gap(n) == " " || p.gap(n) == "-"); n++ {
 		last = n
 	}
 	if last > end && p.list[last].end-p.list[end+1].start >= 3 {

@@ -314,16 +314,31 @@ func (w *walker) phone(f *figures) (int, bool) {
 	if !ok {
 		return 0, false
 	}
-	if lower[w.byteAt(end)] == 'x' {
-		q := end + 1
-		for q < len(w.text) && q < end+7 && chars[w.text[q]]&cDigit != 0 {
-			q++
-		}
-		if q > end+1 {
-			end = q
+	end = w.extension(end)
+	return end, true
+}
+
+// extension returns the end of an extension behind a telephone number: x12, ext. 12.
+func (w *walker) extension(end int) int {
+	p := end
+	if w.byteAt(p) == ' ' {
+		p++
+	}
+	mark := p
+	for _, m := range [...]string{"ext. ", "ext.", "ext ", "x"} {
+		if q := matchFold(w.text, p, m); q >= 0 {
+			mark = q
+			break
 		}
 	}
-	return end, true
+	q := mark
+	for q < len(w.text) && q < mark+6 && chars[w.text[q]]&cDigit != 0 {
+		q++
+	}
+	if mark == p || q == mark || wordAt(w.text, q) {
+		return end
+	}
+	return q
 }
 
 // dateLike reports numbers that are dates or times rather than telephone numbers.

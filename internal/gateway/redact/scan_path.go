@@ -145,10 +145,10 @@ func (w *walker) domainUser(i, after int) {
 		}
 		start--
 	}
-	if start == i || strings.IndexByte(`\/:%`, w.byteAt(start-1)) >= 0 && start > 0 && !w.line.active && w.byteAt(start-1) != ':' || w.byteAt(start-1) == '\\' {
-		return
-	}
-	if w.byteAt(start-1) == ':' && start >= 2 && w.byteAt(start-2) != ' ' && !wordBefore(w.text, start-1) {
+	// Behind a path, a variable or a drive it is a part of a path. Behind the colon of a field or of
+	// an option it may be an account.
+	switch before := w.byteAt(start - 1); {
+	case start == i, before == '\\', before == '%', before == '/' && !w.line.active, before == ':' && !wordBefore(w.text, start-1):
 		return
 	}
 	domain := w.text[start:i]

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -101,14 +102,13 @@ func (m *Map) Seal(k *TenantKey, investigation string, random io.Reader) ([]byte
 	if err != nil {
 		return nil, err
 	}
-	out := make([]byte, headLen+aead.NonceSize(), headLen+aead.NonceSize()+64*len(m.pairs)+aead.Overhead())
-	copy(out, magic)
-	out[len(magic)] = mapVersion
-	nonce := out[headLen:]
+	nonce := make([]byte, aead.NonceSize())
 	if _, err := io.ReadFull(random, nonce); err != nil {
 		return nil, fmt.Errorf("nonce of a redaction map: %w", err)
 	}
-	return aead.Seal(out, nonce, m.encode(), additional(out[:headLen], investigation)), nil
+	head := append([]byte(magic), mapVersion)
+	body := aead.Seal(nil, nonce, m.encode(), additional(head, investigation)) //nolint:gosec // G407: the nonce was read from random above
+	return slices.Concat(head, nonce, body), nil
 }
 
 // OpenMap decrypts what Seal returned.
