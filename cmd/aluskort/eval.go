@@ -23,6 +23,7 @@ import (
 
 type evalCmd struct {
 	Triage     evalTriageCmd     `cmd:"" help:"Score verdicts against labels: missed attacks, false escalations, deferrals, with intervals and controls."`
+	Model      evalModelCmd      `cmd:"" help:"Measure what a model is worth where it is asked: decisions, their price, flips."`
 	Fit        evalFitCmd        `cmd:"" help:"Fit the weights of evidence rules to labelled alerts, bounded and checked on alerts that the fit has not seen."`
 	Techniques evalTechniquesCmd `cmd:"" help:"Score the techniques that are named for Windows events."`
 	PII        evalPIICmd        `cmd:"" name:"pii" help:"Score how well personal data is found in labelled text."`
@@ -230,11 +231,19 @@ func (p *progress) say(what string) {
 // An alert judged alone gets a tenant of its own, which nothing crosses, so that one node does
 // for all of them.
 func judge(e *env, source string) eval.Judge {
+	plain := *e
+	plain.config.Models.Provider = "" // figures are the reasoner's own, and cost nothing
+	return judgeWith(&plain, source)
+}
+
+// judgeWith asks a model where the configuration names one.
+func judgeWith(e *env, source string) eval.Judge {
 	return func(_ context.Context, records [][]byte, alone bool) (out []eval.Judged, err error) {
 		w, err := openWorkspace("", false)
 		if err != nil {
 			return nil, err
 		}
+		w.unhurried = true
 		err = w.run(e, func(ctx context.Context, n *app.Node) error {
 			sets := [][][]byte{records}
 			if alone {
