@@ -129,6 +129,9 @@ func (a *API) routes() map[string]map[string]endpoint {
 	if a.cfg.Patterns != nil {
 		a.patternRoutes(routes)
 	}
+	if a.cfg.Models != nil {
+		a.modelRoutes(routes)
+	}
 	return routes
 }
 

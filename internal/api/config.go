@@ -103,6 +103,7 @@ type Config struct {
 	Techniques     Techniques
 	Patterns       Patterns
 	Priors         Priors
+	Models         Models
 	Health         *ops.Health
 	Metrics        *ops.Registry
 	Clock          clock.Clock

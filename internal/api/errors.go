@@ -38,6 +38,8 @@ const (
 	CodePrecondition      Code = "precondition_required"
 	CodeIdempotencyReused Code = "idempotency_key_reused"
 	CodePatternRefused    Code = "pattern_refused"
+	CodeBudget            Code = "budget_exhausted"
+	CodeNoAnswer          Code = "no_usable_answer"
 	CodeNotReady          Code = "not_ready"
 	CodeUnavailable       Code = "unavailable"
 	CodeOverloaded        Code = "overloaded"
@@ -73,6 +75,8 @@ func Catalogue() map[Code]Entry {
 		CodePrecondition:      {http.StatusPreconditionRequired, "say which version was looked at"},
 		CodeIdempotencyReused: {http.StatusUnprocessableEntity, "the idempotency key was used for another request"},
 		CodePatternRefused:    {http.StatusUnprocessableEntity, "this must not become a pattern"},
+		CodeBudget:            {http.StatusPaymentRequired, "the budget does not allow it"},
+		CodeNoAnswer:          {http.StatusBadGateway, "the model gave no usable answer"},
 		CodeNotReady:          {http.StatusServiceUnavailable, "not ready"},
 		CodeUnavailable:       {http.StatusServiceUnavailable, "an engine does not answer"},
 		CodeOverloaded:        {http.StatusServiceUnavailable, "too much is in work"},

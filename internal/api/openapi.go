@@ -181,7 +181,7 @@ func (a *API) openAPI(w http.ResponseWriter, _ *http.Request) error {
 // operations describes every method of every route.
 func operations() map[string]operation {
 	out := map[string]operation{}
-	for _, part := range []map[string]operation{systemOperations(), intakeOperations(), decisionOperations(), patternOperations(), knowledgeOperations()} {
+	for _, part := range []map[string]operation{systemOperations(), intakeOperations(), decisionOperations(), patternOperations(), knowledgeOperations(), modelOperations()} {
 		maps.Copy(out, part)
 	}
 	return out

@@ -33,7 +33,7 @@ func (n *Node) NewAPI(tokens api.Verifier, health *ops.Health, metrics *ops.Regi
 	})
 	return api.New(api.Config{
 		Registry: n.Registry, Investigations: n.Engine, Tokens: tokens, Intel: liveIntel{n}, Techniques: techniques{n},
-		Patterns: n.Patterns, Priors: learnedPriors{n}, Backtest: n.Backtest, Record: n.Record, Reload: n.Reload, Owner: n.opts.Config.Tenant,
+		Patterns: n.Patterns, Priors: learnedPriors{n}, Models: n.askable(), Backtest: n.Backtest, Record: n.Record, Reload: n.Reload, Owner: n.opts.Config.Tenant,
 		Health: health, Metrics: metrics, Clock: n.opts.Clock, Log: n.opts.Log,
 		Questions: n.NextQuestions, Offer: n.offerHTTP, DeadLetter: n.deadLetter, OutboxLag: n.OutboxLag,
 	})

@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/aluskort/aluskort/internal/alert"
+	"github.com/aluskort/aluskort/internal/api"
 	"github.com/aluskort/aluskort/internal/audit"
 	"github.com/aluskort/aluskort/internal/config"
 	"github.com/aluskort/aluskort/internal/consult"
@@ -179,6 +180,24 @@ func (n *Node) emitModels(tx store.Tx, emitting *numbered, e models.Event) error
 		return err
 	}
 	return n.relay.Outbox().Append(tx, msgs...)
+}
+
+// askable is the model path as the API sees it; nil when no model is configured.
+func (n *Node) askable() api.Models {
+	if n.models == nil {
+		return nil
+	}
+	return asked{n.models, n.Gateway}
+}
+
+type asked struct {
+	*models.Models
+	gateway *gateway.Gateway
+}
+
+// Ask implements api.Models.
+func (a asked) Ask(ctx context.Context, q *gateway.Question) (gateway.Answer, error) {
+	return a.gateway.Ask(ctx, q)
 }
 
 // ModelSpending lists what models took; nothing without models.

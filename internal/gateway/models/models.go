@@ -283,8 +283,30 @@ func (m *Models) failed(err error) (*gateway.Reply, error) {
 	return reply, &gateway.Unavailable{Until: until, Err: err}
 }
 
-// Status is the state of providers and level.
-func (m *Models) Status() route.Status { return m.router.Status() }
+// What the router is asked and answers, for whoever may not import it.
+type (
+	RouteAsk = route.Ask
+	Decision = route.Decision
+)
 
-// Spent is the month's account.
-func (m *Models) Spent(ctx context.Context) (spend.Status, error) { return m.ledger.Status(ctx) }
+// Route says which model would be asked, and why. Nothing is asked or spent.
+func (m *Models) Route(a RouteAsk) Decision { return m.router.Route(a) }
+
+// Report is where providers and spending stand.
+type Report struct {
+	route.Status
+	Spend    spend.Status `json:"spend"`
+	Spending []Spending   `json:"spending"`
+	Warnings []string     `json:"warnings,omitempty"`
+}
+
+// Status reports where providers and spending stand.
+func (m *Models) Status(ctx context.Context) (r Report, err error) {
+	r.Status = m.router.Status()
+	r.Warnings = m.table.Warnings(m.cfg.Clock.Now())
+	if r.Spend, err = m.ledger.Status(ctx); err != nil {
+		return r, err
+	}
+	r.Spending, err = m.Spending(ctx)
+	return r, err
+}
