@@ -264,22 +264,24 @@ func moreConfidentIndicator(a, b *alert.Indicator) bool {
 }
 
 // union merges add into list by key, keeping the preferred of two with the same key, sorted by
-// key, at most limit.
+// key, at most limit: the smallest keys. It never holds more, so that one alert with very many
+// holds up nobody.
 func union[T any](list, add []T, limit int, key func(*T) string, prefer func(a, b *T) bool) []T {
-	if len(add) == 0 {
-		return list
-	}
 	for i := range add {
 		k := key(&add[i])
+		if len(list) >= limit && k > key(&list[limit-1]) {
+			continue
+		}
 		at, found := slices.BinarySearchFunc(list, k, func(x T, k string) int { return cmp.Compare(key(&x), k) })
 		switch {
 		case found && prefer(&add[i], &list[at]):
 			list[at] = add[i]
 		case !found:
 			list = slices.Insert(list, at, add[i])
+			list = list[:min(len(list), limit)]
 		}
 	}
-	return list[:min(len(list), limit)]
+	return list
 }
 
 func merge(list, add []string) []string {

@@ -199,11 +199,15 @@ func (c *counter) evidence(r *row) []evidence.Evidence {
 // spread marks investigations outside the transaction whose tally the new alerts made reached.
 func (c *counter) spread() error {
 	var seqs []int64
+	touched := make(map[int64]bool, len(c.w.touched))
+	for _, id := range c.w.touched {
+		touched[c.w.rows[id].first] = true
+	}
 	for _, k := range c.list {
 		old := slices.DeleteFunc(slices.Clone(k.occurrences), func(o investigate.Occurrence) bool { return c.fresh[o.Alert] })
 		before := investigate.Reached(k.tally, old)
 		for seq := range k.reached {
-			if !before[seq] && !c.touched(seq) {
+			if !before[seq] && !touched[seq] {
 				seqs = append(seqs, seq)
 			}
 		}
@@ -213,13 +217,4 @@ func (c *counter) spread() error {
 	}
 	slices.Sort(seqs)
 	return c.w.markDirty(slices.Compact(seqs))
-}
-
-func (c *counter) touched(first int64) bool {
-	for _, id := range c.w.touched {
-		if c.w.rows[id].first == first {
-			return true
-		}
-	}
-	return false
 }

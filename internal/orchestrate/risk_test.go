@@ -39,11 +39,11 @@ func TestRiskOfHostsAndAccounts(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			alone := open(t)
+			want := alone.get(alone.process(tt.subject)[0].Investigation).Verdict
 			for _, first := range []bool{false, true} {
 				b := open(t)
 				b.cfg.Org = known7
-				alone := open(t)
-				alone.cfg.Org = known7
 				msgs := append(slices.Clone(tt.anchors), tt.subject)
 				if first {
 					slices.Reverse(msgs)
@@ -58,7 +58,6 @@ func TestRiskOfHostsAndAccounts(t *testing.T) {
 				if inv.RiskState != tt.want {
 					t.Errorf("subject first %v: %s, want %s", first, inv.RiskState, tt.want)
 				}
-				want := alone.get(alone.process(tt.subject)[0].Investigation).Verdict
 				if inv.Verdict.Probability != want.Probability || inv.Verdict.Classification != want.Classification {
 					t.Errorf("risk moved the verdict to %s %.3f", inv.Verdict.Classification, inv.Verdict.Probability)
 				}
