@@ -4,6 +4,7 @@
 package rules
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -74,11 +75,8 @@ func New(cfg Config) *Source {
 			continue
 		}
 		usable = append(usable, r)
-		if cfg.Weights.Has(r.ID) && cfg.Weights.Of(r.ID, stated(r)) == nil {
-			s.problems = append(s.problems, Problem{Rule: r.Title, Place: fmt.Sprintf("%s:%d", r.File, r.Line),
-				Reason: "its fitted weight is for another stated weight and is not used; run eval fit again"})
-		}
 	}
+	s.problems = append(s.problems, unusedWeights(cfg.Weights, usable)...)
 	s.set = sigma.Compile(usable, sigma.Options{Fields: cfg.Fields})
 	for _, p := range s.set.Problems() {
 		s.problems = append(s.problems, problemOf(p))
@@ -88,6 +86,28 @@ func New(cfg Config) *Source {
 
 func problemOf(e *sigma.RuleError) Problem {
 	return Problem{Rule: e.Title, Place: e.Place(), Reason: e.Error()}
+}
+
+// unusedWeights names the fitted weights that no rule has.
+func unusedWeights(t *weight.Table, list []*sigma.Rule) (out []Problem) {
+	if t == nil {
+		return nil
+	}
+	byID := make(map[string]*sigma.Rule, len(list))
+	for _, r := range list {
+		byID[r.ID] = r
+	}
+	for i := range t.Weights {
+		f := &t.Weights[i]
+		switch r := byID[f.Rule]; {
+		case r == nil:
+			out = append(out, Problem{Rule: cmp.Or(f.Title, f.Rule), Reason: "its weight was fitted and no such rule is loaded"})
+		case t.Of(r.ID, stated(r)) == nil:
+			out = append(out, Problem{Rule: r.Title, Place: fmt.Sprintf("%s:%d", r.File, r.Line),
+				Reason: "its fitted weight is for another stated weight and is not used; run eval fit again"})
+		}
+	}
+	return out
 }
 
 // stated is the weight of a rule as its author states it, with the sign of its stance.

@@ -240,7 +240,7 @@ aluskort: {stance: benign, weight: 3, kind: benign.calm, trusted_fields: [Parent
 		return weight.Fitted{Rule: rule, Shipped: shipped, Weight: to, N: 40, Low: min(to, shipped) - 1, High: max(to, shipped) + 1}
 	}
 	const office, known, quiet = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222", "66666666-6666-4666-8666-666666666666"
-	table, err := weight.NewTable(weight.Table{Weights: []weight.Fitted{fitted(office, 3, 2.25), fitted(known, -3, -2), fitted(quiet, -3, -4)}})
+	table, err := weight.NewTable(weight.Table{Weights: []weight.Fitted{fitted(office, 3, 2.25), fitted(known, -3, -2), fitted(quiet, -3, -4), fitted("gone", 3, 2)}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -251,14 +251,17 @@ aluskort: {stance: benign, weight: 3, kind: benign.calm, trusted_fields: [Parent
 			t.Errorf("%s weighs %v (%q), want %v", e.Source, e.Weight, e.WeightFrom, want)
 		}
 	}
-	stale := 0
+	stale, gone := 0, 0
 	for _, p := range s.Problems() {
 		if strings.Contains(p.Reason, "another stated weight") {
 			stale++
 		}
+		if strings.Contains(p.Reason, "no such rule") {
+			gone++
+		}
 	}
-	if stale != 1 {
-		t.Errorf("the table fits another weight of one rule, %d are named: %+v", stale, s.Problems())
+	if stale != 1 || gone != 1 {
+		t.Errorf("the table fits another weight of one rule, %d named, and a rule that is not there, %d named: %+v", stale, gone, s.Problems())
 	}
 }
 

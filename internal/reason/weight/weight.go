@@ -168,6 +168,3 @@ func (t *Table) Of(rule string, shipped float64) *Fitted {
 	}
 	return f
 }
-
-// Has reports whether the table speaks of a rule at all.
-func (t *Table) Has(rule string) bool { return t != nil && t.byRule[rule] != nil }
