@@ -38,8 +38,11 @@ type TechniqueReport struct {
 	Parent   NamingRates `json:"parent"`
 	// KnownRecall is the exact recall over those stated ids that the taxonomy knows; StatedUnknown
 	// are the others, of another release of ATT&CK, which no product with this taxonomy can name.
-	KnownRecall   Rate     `json:"recall_in_taxonomy"`
-	StatedUnknown []string `json:"stated_outside_taxonomy"`
+	KnownRecall Rate `json:"recall_in_taxonomy"`
+	// KnownPrecision is the exact precision over the cases whose stated ids the taxonomy knows, all
+	// of them: where another release renamed what a case states, the right name counts as wrong.
+	KnownPrecision Rate     `json:"precision_in_taxonomy"`
+	StatedUnknown  []string `json:"stated_outside_taxonomy"`
 	// Unknown are ids that the product gave and no taxonomy knows; it must be empty.
 	Unknown []string `json:"ids_outside_taxonomy"`
 	// ByTechnique lists each technique of the truth, the most often missed first.
@@ -180,6 +183,7 @@ type scorer struct {
 	known         func(string) bool
 	exact, parent tally
 	reachable     tally
+	comparable    tally
 	counts        map[string]*TechniqueCount
 }
 
@@ -208,7 +212,11 @@ func (s *scorer) score(c *techniqueCase, judged []Judged) {
 	parents := parentsOf(named)
 	s.exact.add(named, c.Truth)
 	s.parent.add(parents, parentsOf(c.Truth))
-	s.reachable.add(named, slices.DeleteFunc(slices.Clone(c.Truth), func(id string) bool { return !s.known(id) }))
+	reachable := slices.DeleteFunc(slices.Clone(c.Truth), func(id string) bool { return !s.known(id) })
+	s.reachable.add(named, reachable)
+	if len(reachable) == len(c.Truth) {
+		s.comparable.add(named, c.Truth)
+	}
 	missed := false
 	for _, id := range c.Truth {
 		if !s.known(id) {
@@ -237,7 +245,8 @@ func (s *scorer) score(c *techniqueCase, judged []Judged) {
 }
 
 func (s *scorer) done() *TechniqueReport {
-	s.rep.Exact, s.rep.Parent, s.rep.KnownRecall = s.exact.rates(), s.parent.rates(), s.reachable.rates().Recall
+	s.rep.Exact, s.rep.Parent = s.exact.rates(), s.parent.rates()
+	s.rep.KnownRecall, s.rep.KnownPrecision = s.reachable.rates().Recall, s.comparable.rates().Precision
 	slices.Sort(s.rep.StatedUnknown)
 	s.rep.ByTechnique = make([]TechniqueCount, 0, len(s.counts))
 	for _, n := range s.counts {
@@ -284,6 +293,7 @@ func (r *TechniqueReport) WriteText(w io.Writer, verbose bool) error {
 		}{
 			{"recall, exact", r.Exact.Recall}, {"precision, exact", r.Exact.Precision},
 			{"recall, exact, ids of this taxonomy", r.KnownRecall},
+			{"precision, exact, cases of this taxonomy", r.KnownPrecision},
 			{"recall, technique level", r.Parent.Recall}, {"precision, technique level", r.Parent.Precision},
 		} {
 			t.f("%s\t%d of %d\t%s\t%s\n", x.name, x.rate.Count, x.rate.Of, percent(x.rate.Rate), interval(x.rate))

@@ -104,6 +104,10 @@ func TestTechniques(t *testing.T) {
 	if rep.KnownRecall.Count != 2 || rep.KnownRecall.Of != 3 || !slices.Equal(rep.StatedUnknown, []string{"T9999"}) {
 		t.Errorf("within the taxonomy: %+v, outside %q", rep.KnownRecall, rep.StatedUnknown)
 	}
+	// Case b states an id of another release, so what is named there is not comparable.
+	if rep.KnownPrecision.Count != 1 || rep.KnownPrecision.Of != 2 {
+		t.Errorf("precision within the taxonomy: %+v", rep.KnownPrecision)
+	}
 	if rep.Untagged != 1 || len(rep.Misses) != 1 || rep.Misses[0].Case != "b" || rep.ByTechnique[0] != (TechniqueCount{ID: "T1003", Stated: 1, Parent: 1}) {
 		t.Errorf("%+v", rep)
 	}
