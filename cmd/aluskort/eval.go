@@ -23,6 +23,7 @@ import (
 type evalCmd struct {
 	Triage     evalTriageCmd     `cmd:"" help:"Score verdicts against labels: missed attacks, false escalations, deferrals, with intervals and controls."`
 	Techniques evalTechniquesCmd `cmd:"" help:"Score the techniques that are named for Windows events."`
+	Injection  evalInjectionCmd  `cmd:"" help:"Score the sensor for injected instructions on labelled lines."`
 }
 
 type evalTriageCmd struct {
