@@ -2,6 +2,7 @@ package detect
 
 import (
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -60,6 +61,26 @@ func BenchmarkRegexp(b *testing.B) {
 	for b.Loop() {
 		for _, r := range list {
 			r.FindStringIndex(text)
+		}
+	}
+}
+
+// BenchmarkHostile is text made to cost much. The time for a byte must not grow with the size.
+func BenchmarkHostile(b *testing.B) {
+	d := shipped(b)
+	for name, piece := range map[string]string{
+		"zerowidth": "\u200b", "marks": "\u0301", "capitals": "aB", "quotes": `"a":`, "brackets": "[", "orders": "ignore all previous instructions ",
+		"base64": "QUFBQUFBQUFBQUFBQUFBQUFB\n", "lines": strings.Repeat("QUFB", 19) + "\n", "entities": "&#65;", "escapes": `\u0041`, "percent": "%25", "hexpairs": "41 ",
+		"spaced": "a b ", "overrides": "\u202ea", "ligatures": "\ufdfa", "leet": "1gn0r3 ", "links": "[a](http", "paths": strings.Repeat("a", 70) + "\n",
+	} {
+		for _, size := range []int{8 << 10, 64 << 10} {
+			text := strings.Repeat(piece, size/len(piece))
+			b.Run(name+"/"+strconv.Itoa(size>>10)+"KB", func(b *testing.B) {
+				b.SetBytes(int64(len(text)))
+				for b.Loop() {
+					d.Field(text)
+				}
+			})
 		}
 	}
 }
