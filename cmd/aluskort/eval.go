@@ -27,6 +27,7 @@ type evalCmd struct {
 	Fit        evalFitCmd        `cmd:"" help:"Fit the weights of evidence rules to labelled alerts, bounded and checked on alerts that the fit has not seen."`
 	Techniques evalTechniquesCmd `cmd:"" help:"Score the techniques that are named for Windows events."`
 	PII        evalPIICmd        `cmd:"" name:"pii" help:"Score how well personal data is found in labelled text."`
+	Injection  evalInjectionCmd  `cmd:"" help:"Score the sensor for injected instructions on labelled lines."`
 }
 
 type evalTriageCmd struct {

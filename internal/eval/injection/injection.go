@@ -32,6 +32,8 @@ type Figures struct {
 	FalsePositiveRate float64          `json:"false_positive_rate"`
 	Precision         float64          `json:"precision"`
 	ByGroup           map[string]Group `json:"by_group"`
+	// Flags tells for every line whether it was flagged.
+	Flags []bool `json:"-"`
 }
 
 // Group is a family of sources: how many lines, how many of them flagged.
@@ -50,8 +52,6 @@ type Latency struct {
 type Held struct {
 	Parts int `json:"parts"`
 	Figures
-	// Flags tells for every line whether it was flagged.
-	Flags []bool `json:"-"`
 }
 
 // Evaluate judges every line with the detector. now tells the time.
@@ -78,7 +78,7 @@ func quantile(sorted []float64, q float64) float64 {
 // figures counts. The group of a line is its family; where a family has both labels, its
 // attacks and its harmless lines are two groups.
 func figures(lines []labelled.Line, flags []bool) Figures {
-	f := Figures{N: len(lines), ByGroup: map[string]Group{}}
+	f := Figures{N: len(lines), ByGroup: map[string]Group{}, Flags: flags}
 	labels := map[string]map[string]bool{}
 	for i := range lines {
 		fam := lines[i].Family()
@@ -213,7 +213,7 @@ func hold(lines []labelled.Line, samples []detect.Sample, parts int, part func(i
 			}
 		}
 	}
-	return &Held{Parts: parts, Figures: figures(lines, flags), Flags: flags}, nil
+	return &Held{Parts: parts, Figures: figures(lines, flags)}, nil
 }
 
 func mix(n int) uint64 {

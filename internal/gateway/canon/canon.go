@@ -145,6 +145,7 @@ func (c *Canoniser) strip(t *Text, s string) *work {
 	for i, n := 0, 0; i < len(s); i += n {
 		var r rune
 		r, n = utf8.DecodeRuneInString(s[i:])
+		r = short(r)
 		switch what := hiddenKind(r); what {
 		case shown:
 			if unicode.Is(unicode.Mn, r) {
@@ -196,6 +197,18 @@ func (c *Canoniser) strip(t *Text, s string) *work {
 	t.Views = override.reversed(t.Views)
 	t.Views = smuggled.written(t.Views)
 	return w
+}
+
+// short replaces the two letters whose compatibility forms are whole sentences by the usual
+// abbreviations; a text of them would grow elevenfold.
+func short(r rune) rune {
+	switch r {
+	case 0xFDFA:
+		return 'ص'
+	case 0xFDFB:
+		return 'ج'
+	}
+	return r
 }
 
 // nextASCII reports whether the next visible character is ASCII.

@@ -44,11 +44,29 @@ func value64(b byte) int {
 	return -1
 }
 
-// un64 decodes s as far as it goes. It gives up, with nil, at the first control character that
-// neither text nor UTF-16 would have, so that names and paths cost almost nothing.
+// un64 decodes s as far as it goes. It gives up, with nil and before it allocates, at the first
+// control character that neither text nor UTF-16 would have: names and paths cost little.
 func un64(s string) []byte {
-	var out []byte
+	n := text64(s)
+	if n < 6 {
+		return nil
+	}
+	out := make([]byte, 0, n)
 	acc, bits := uint32(0), 0
+	for i := 0; len(out) < n; i++ {
+		acc, bits = acc<<6|uint32(value64(s[i])), bits+6
+		if bits >= 8 {
+			bits -= 8
+			out = append(out, byte(acc>>bits))
+		}
+	}
+	return out
+}
+
+// text64 returns how many bytes of text s encodes, 0 when it encodes something else.
+func text64(s string) int {
+	acc, bits, n := uint32(0), 0, 0
+	more := 0 // bytes that the rune still needs
 	for i := 0; i < len(s); i++ {
 		v := value64(s[i])
 		if v < 0 {
@@ -60,15 +78,35 @@ func un64(s string) []byte {
 		}
 		bits -= 8
 		b := byte(acc >> bits)
-		if b < ' ' && b != '\n' && b != '\r' && b != '\t' && b != 0 || b == 0x7f || b >= 0xf8 || b == 0 && len(out)%2 == 0 {
-			return nil
+		if b < ' ' && b != '\n' && b != '\r' && b != '\t' && b != 0 || b == 0x7f || b == 0 && n%2 == 0 {
+			return 0
 		}
-		if out == nil {
-			out = make([]byte, 0, min(len(s)*3/4+1, 64))
+		if more = continues(more, b); more < 0 {
+			return 0
 		}
-		out = append(out, b)
+		n++
 	}
-	return out
+	return n
+}
+
+// continues returns how many bytes a rune of UTF-8 needs after b, when it needed more before
+// it; -1 when b cannot stand there.
+func continues(more int, b byte) int {
+	switch {
+	case more > 0 && b >= 0x80 && b < 0xc0:
+		return more - 1
+	case more > 0:
+		return -1
+	case b < 0x80:
+		return 0
+	case b >= 0xc2 && b < 0xe0:
+		return 1
+	case b >= 0xe0 && b < 0xf0:
+		return 2
+	case b >= 0xf0 && b < 0xf5:
+		return 3
+	}
+	return -1
 }
 
 // halve returns the ASCII text of UTF-16 in little endian, nil when b is none.

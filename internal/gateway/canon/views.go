@@ -269,17 +269,22 @@ func lineBreak(s string, i int) bool { return i < len(s) && (s[i] == '\n' || s[i
 
 // hexPairs opens pairs of hexadecimal digits with one separator between them.
 func (c *Canoniser) hexPairs(s string, i int, add adder) int {
-	var b []byte
 	j := i
 	for j+2 <= len(s) && c.bytes[s[j]]&isHex != 0 && c.bytes[s[j+1]]&isHex != 0 {
-		b = append(b, byte(hexValue(s[j])<<4|hexValue(s[j+1])))
 		j += 2
 		if j+3 > len(s) || (s[j] != ' ' && s[j] != ':' && s[j] != ',') || c.bytes[s[j+1]]&isHex == 0 || c.bytes[s[j+2]]&isHex == 0 {
 			break
 		}
 		j++
 	}
-	if len(b) >= minRun/2 && readable(b) {
+	if j-i < 3*minRun/2-1 {
+		return max(j, i+1)
+	}
+	b := make([]byte, 0, (j-i+1)/3)
+	for k := i; k+2 <= j; k += 3 {
+		b = append(b, byte(hexValue(s[k])<<4|hexValue(s[k+1])))
+	}
+	if readable(b) {
 		add("hex", string(b), i, j)
 	}
 	return max(j, i+1)
@@ -298,7 +303,8 @@ func (c *Canoniser) spaced(s string, add adder) {
 
 func (c *Canoniser) spacedFrom(s string, i int, add adder) int {
 	sep, letters, j := s[i+1], 0, i
-	var sb []byte
+	var space [64]byte
+	sb := space[:0]
 	for j < len(s) && c.bytes[s[j]]&isLetter != 0 {
 		if j+1 < len(s) && c.bytes[s[j+1]]&isLetter != 0 {
 			break // a whole word: the spaced part ended before it

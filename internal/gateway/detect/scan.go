@@ -47,6 +47,7 @@ type scanner struct {
 	blockStart int32
 	found      []fire // structures, in the order of their places
 
+	chunk chunk
 	// indices collects the n-grams of every block, for training only.
 	indices *[][]uint32
 }
@@ -295,7 +296,8 @@ type chunk struct {
 // chunks calls visit for every chunk.
 func (s *scanner) chunks(m *Model, visit func(*chunk)) {
 	for first := 0; first == 0 || first+chunkStep < len(s.blocks); first += chunkStep {
-		c := chunk{first: first, gram: float32(math.Inf(-1))}
+		c := &s.chunk
+		*c = chunk{first: first, gram: float32(math.Inf(-1))}
 		for b := first; b < min(first+chunkSize, len(s.blocks)); b++ {
 			for k, w := range s.blocks[b].features {
 				c.features[k] |= w
@@ -304,7 +306,7 @@ func (s *scanner) chunks(m *Model, visit func(*chunk)) {
 				c.gram, c.gramAt = g, b
 			}
 		}
-		visit(&c)
+		visit(c)
 	}
 }
 

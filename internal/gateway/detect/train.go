@@ -26,12 +26,12 @@ type Sample struct {
 type Rates struct{ Summarise, Quarantine float64 }
 
 // DefaultRates are those of the shipped weights.
-func DefaultRates() Rates { return Rates{Summarise: 0.004, Quarantine: 0.0008} }
+func DefaultRates() Rates { return Rates{Summarise: 0.005, Quarantine: 0.0015} }
 
 const (
 	innerFolds = 3
 	epochs     = 8
-	gramDecay  = 2e-5
+	gramDecay  = 1e-4
 	gramRate   = 0.35
 	rounds     = 2
 )
@@ -342,7 +342,7 @@ func (m *Model) fit(lex *lexicon, ex []example, cand [][]candidate) {
 			p[i] -= float32(rate * first[i] / (math.Sqrt(second[i]) + 1e-6))
 			if i < k {
 				if kind, _ := lex.describe(i); kind == "mention" {
-					p[i] = max(-1.5, min(0, p[i]))
+					p[i] = max(-2.5, min(0, p[i]))
 				} else {
 					p[i] = max(0, p[i])
 				}
