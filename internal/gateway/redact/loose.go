@@ -20,12 +20,19 @@ type token struct {
 // prose is a text as the loose detectors see it.
 type prose struct {
 	*walker
-	list []token
+	list  []token
+	small map[string]bool // words that the text has in small letters
+	found []bool          // for each byte, whether something was found there
+	// capitals is set when a word of the text has a capital.
+	capitals bool
 }
 
 // loose runs the detectors that go by context and lists.
 func (w *walker) loose() {
-	p := prose{walker: w}
+	p := prose{walker: w, small: make(map[string]bool), found: make([]bool, len(w.text))}
+	for i := range w.personal {
+		p.mark(w.personal[i].Start, w.personal[i].End)
+	}
 	p.cut()
 	p.ages()
 	p.licences()
@@ -62,6 +69,10 @@ func (p *prose) cut() {
 		one := utf8.RuneCountInString(p.text[t.start:t.end]) == 1
 		t.shout = t.shout && !one && !t.number
 		t.capital = t.capital && (small || one)
+		p.capitals = p.capitals || t.capital || t.shout
+		if !t.capital && !t.shout && !t.number {
+			p.small[p.text[t.start:t.end]] = true
+		}
 		p.list = append(p.list, t)
 	}
 }
@@ -89,15 +100,20 @@ func (p *prose) gap(i int) string {
 	return p.text[p.list[i-1].end:p.list[i].start]
 }
 
-// taken reports whether something else was found at a token already.
-func (p *prose) taken(t *token) bool {
-	for i := range p.personal {
-		if f := &p.personal[i]; f.Start < t.end && t.start < f.End {
-			return true
-		}
-	}
-	return false
+// add emits a finding and remembers its place.
+func (p *prose) add(c Class, start, end int) {
+	p.walker.add(c, start, end)
+	p.mark(start, end)
 }
+
+func (p *prose) mark(start, end int) {
+	for i := start; i < end; i++ {
+		p.found[i] = true
+	}
+}
+
+// taken reports whether something else was found at a token already.
+func (p *prose) taken(t *token) bool { return p.found[t.start] || p.found[t.end-1] }
 
 // ages finds "79 year old", "38-year-old", "age of 61", "turned 60".
 func (p *prose) ages() {

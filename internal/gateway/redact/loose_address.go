@@ -203,14 +203,7 @@ func (p *prose) address(i int) int {
 func utf8Len(s string) int { return len([]rune(s)) }
 
 // lowerCase reports a text without any capital, in which case says nothing.
-func (p *prose) lowerCase() bool {
-	for i := range p.list {
-		if p.list[i].capital || p.list[i].shout {
-			return false
-		}
-	}
-	return true
-}
+func (p *prose) lowerCase() bool { return !p.capitals }
 
 // streetAhead reports whether a street follows within a few words.
 func (p *prose) streetAhead(n int) bool {

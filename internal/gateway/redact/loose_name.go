@@ -131,13 +131,7 @@ func (p *prose) common(i int) bool {
 	if notNames.has(w) || nouns.has(w) || titles.has(w) || len(w) > 1 && chars[w[1]]&cUpper != 0 {
 		return true
 	}
-	low := strings.ToLower(w)
-	for n := range p.list {
-		if p.word(n) == low {
-			return true
-		}
-	}
-	return false
+	return p.small[strings.ToLower(w)]
 }
 
 // last returns the last token of the name that begins at i.

@@ -15,6 +15,7 @@ type walker struct {
 	numbers int // numbers are looked at from here on
 	runs    int // tokens of issuers and home directories are looked for from here on
 	keyEnd  int // of the last private key
+	colon   int // the last one, or 0
 	line    tool
 
 	// The last value and the last rest of a line that were read: what begins inside ends there too,
@@ -197,6 +198,7 @@ func (w *walker) punct(i int) {
 	case '$':
 		w.crypt(i)
 	case ':':
+		w.colon = i
 		if w.byteAt(i+1) == '/' && w.byteAt(i+2) == '/' {
 			w.authority(i)
 		} else if w.byteAt(i+1) == ':' && !wordBefore(w.text, i) && w.byteAt(i-1) != ':' {

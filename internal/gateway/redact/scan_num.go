@@ -15,14 +15,31 @@ func (w *walker) number(i, j int, acc charClass) {
 		w.lettered(i, j)
 		return
 	}
-	if j-i <= 3 && (w.byteAt(j) == '.' || w.byteAt(j) == '[') && before != '.' && w.ipv4(i) {
+	if j-i <= 3 && (w.byteAt(j) == '.' || w.byteAt(j) == '[') && (before != '.' || chars[w.byteAt(i-2)]&cDigit == 0) && w.ipv4(i) {
 		return
 	}
 	if chars[before]&cWord != 0 || before == '.' || before == '_' || before == '-' && wordBefore(w.text, i-1) {
 		w.numbers = j
 		return
 	}
+	if j-i < 6 && !w.more(j) {
+		w.numbers = j // too short to be anybody's number
+		return
+	}
 	w.groups(i)
+}
+
+// more reports whether a number that ends at j goes on after a separator.
+func (w *walker) more(j int) bool {
+	for n := 0; n < 3; n++ {
+		switch b := w.byteAt(j + n); {
+		case chars[b]&cDigit != 0:
+			return n > 0
+		case b != ' ' && b != '-' && b != '.' && b != '/' && b != '(' && b != ')':
+			return false
+		}
+	}
+	return false
 }
 
 // ipv4 reads an address in dotted or defanged form and reports whether there was one.
@@ -55,6 +72,9 @@ func (w *walker) ipv4(i int) bool {
 		return false
 	}
 	w.numbers = p
+	if matchFold(w.text, p, ".in-addr.arpa") >= 0 {
+		a[0], a[1], a[2], a[3] = a[3], a[2], a[1], a[0]
+	}
 	if w.r.hides(netip.AddrFrom4(a)) {
 		w.add(IP, i, p)
 	}
@@ -127,7 +147,9 @@ func (w *walker) groups(i int) {
 	if f.n == 0 {
 		return
 	}
-	w.numbers = f.groups[0].end
+	if chars[w.text[i]]&cDigit != 0 {
+		w.numbers = f.groups[0].end
+	}
 	end, c, ok := w.decide(&f)
 	if ok {
 		w.add(c, f.start, end)
@@ -388,10 +410,16 @@ func (w *walker) ipv6(i int) bool {
 		return false
 	}
 	w.numbers = end
-	if w.r.hides(a) {
+	if w.r.hides(a) || strings.IndexByte(w.text[i:end], '.') > 0 && w.r.hides(lastFour(a)) {
 		w.add(IP, i, end)
 	}
 	return true
+}
+
+// lastFour is the IPv4 address that is written at the end of an IPv6 address.
+func lastFour(a netip.Addr) netip.Addr {
+	b := a.As16()
+	return netip.AddrFrom4([4]byte(b[12:]))
 }
 
 // mac reads a hardware address of six pairs with colons or dashes.

@@ -238,6 +238,15 @@ var endings = [...]struct {
 	{"machinename", kwHostField}, {"computer", kwHostField}, {"workstation", kwHostField}, {"agentname", kwHostField},
 }
 
+// endingsBy holds the endings by their last byte.
+var endingsBy = func() (t [256][]int) {
+	for k := range endings {
+		last := endings[k].end[len(endings[k].end)-1]
+		t[last] = append(t[last], k)
+	}
+	return t
+}()
+
 // suffix reads the whole identifier that ends at j and decides by its end.
 func (w *walker) suffix(i, j int) (keyword, bool) {
 	start := i
@@ -252,10 +261,9 @@ func (w *walker) suffix(i, j int) (keyword, bool) {
 	if len(n) < 3 {
 		return 0, false
 	}
-	last := n[len(n)-1]
-	for k := range endings {
+	for _, k := range endingsBy[n[len(n)-1]] {
 		e := &endings[k]
-		if e.end[len(e.end)-1] == last && len(n) >= len(e.end) && string(n[len(n)-len(e.end):]) == e.end {
+		if len(n) >= len(e.end) && string(n[len(n)-len(e.end):]) == e.end {
 			if e.end == "token" && strings.HasSuffix(string(n), "publickeytoken") {
 				return 0, false
 			}
@@ -634,6 +642,9 @@ func (w *walker) authority(i int) {
 // secretBefore handles user:password@host without a scheme, as tools for remote commands take
 // it, and reports whether the text at the at sign is that and no mail address.
 func (w *walker) secretBefore(at int, host string) bool {
+	if w.colon == 0 || at-w.colon > 128 {
+		return false
+	}
 	p := at
 	for p > 0 && p > at-128 {
 		b := w.text[p-1]
