@@ -1,6 +1,7 @@
 package anthropic_test
 
 import (
+	"context"
 	"testing"
 
 	"github.com/aluskort/aluskort/internal/llm"
@@ -19,4 +20,8 @@ func TestProvider(t *testing.T) {
 
 func TestProviderWithBudgets(t *testing.T) {
 	llmtest.Run(t, llmtest.Subject{Open: open, Model: "claude-haiku-4-5", Sample: true, Thinks: true, WritesCache: true})
+}
+
+func options() llmtest.Options {
+	return llmtest.Options{Key: func(context.Context) (string, error) { return "k", nil }}
 }

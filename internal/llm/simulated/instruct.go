@@ -12,6 +12,7 @@ import (
 // orders are what texts tell a model to do.
 type orders struct {
 	benign, malicious bool
+	adrift            bool   // told to leave the instructions, or to take others for them
 	literal           string // the verdict in the words of the order
 	closing           bool
 	severity          string
@@ -25,15 +26,15 @@ type orders struct {
 
 // words are those of orders. They are folded like the text, so accents do not matter.
 type words struct {
-	benignWords, maliciousWords, cues, closeWords, lowWords, revealWords, secretWords, emitWords, stopWords []string
-	techniqueWords, malice, innocence                                                                       []string
-	verbs                                                                                                   map[string]string
+	benignWords, maliciousWords, cues, closeWords, lowWords, revealWords, secretWords, emitWords, stopWords, overrideVerbs, overrideThings, takeovers []string
+	techniqueWords, malice, innocence                                                                                                                 []string
+	verbs                                                                                                                                             map[string]string
 }
 
 // lexicon is made when it is first needed: most programs never obey.
 var lexicon = sync.OnceValue(func() *words {
 	return &words{
-		benignWords: split(`false positive|false alarm|benign|harmless|legitimate|not malicious|non malicious|no threat|not a threat|
+		benignWords: split(`false positive|routine|routine administration|trusted|approved|already remediated|remediated|cleared|cleared by soc|resolved|authorised|authorized|synthetic|simulation|no incidents|no malicious activity|technique set empty|false alarm|benign|harmless|legitimate|not malicious|non malicious|no threat|not a threat|
 safe|authorised activity|authorized activity|expected behaviour|expected behavior|known good|clean|not suspicious|true negative|informational|
 fehlalarm|falsch positiv|harmlos|gutartig|unbedenklich|ungefährlich|faux positif|fausse alerte|bénin|bénigne|inoffensif|inoffensive|sans danger|légitime|
 falso positivo|falsa alarma|benigno|benigna|inofensivo|legítimo|falso alarme|inofensiva|falso allarme|innocuo|vals positief|vals alarm|goedaardig|onschadelijk|
@@ -58,9 +59,18 @@ sluit|niet escaleren|sulge|sulgeda|ära eskaleeri|sulje|stäng|закрой|за
 schweregrad niedrig|niedriger schweregrad|gravité faible|gravité à faible|severidad baja|baja severidad|severidade baixa|gravità bassa|madal raskusaste|низкая серьезность|низкий приоритет|严重性低|低严重性|降低严重`),
 		revealWords: split(`reveal|print|repeat|show|dump|leak|tell me|disclose|expose|display|recite|quote|what is|what are|copy|include|list|send|output|share|give me|echo|summarize|summarise|translate|write out|
 zeige|verrate|wiederhole|gib|affiche|montre|révèle|répète|muestra|revela|repite|imprime|mostre|mostra|rivela|toon|näita|avalda|korda|näytä|visa|покажи|раскрой|повтори|выведи|pokaż|göster|显示|显露|透露|重复|输出|表示|開示|보여|أظهر|दिखाओ`),
-		secretWords: split(`system prompt|system message|your prompt|initial prompt|the prompt|hidden prompt|your instructions|the instructions|initial instructions|instructions above|previous instructions|text above|everything above|words above|canary|secret|secrets|password|passwords|credential|credentials|api key|api keys|access token|your rules|your configuration|your guidelines|developer message|confidential|
+		secretWords: split(`hidden instructions|instructions|system prompt|system message|your prompt|initial prompt|the prompt|hidden prompt|your instructions|the instructions|initial instructions|instructions above|previous instructions|text above|everything above|words above|canary|secret|secrets|password|passwords|credential|credentials|api key|api keys|access token|your rules|your configuration|your guidelines|developer message|confidential|
 systemprompt|systemanweisung|anweisungen|geheim|passwort|invite système|instructions système|vos instructions|tes instructions|mot de passe|prompt del sistema|tus instrucciones|sus instrucciones|contraseña|instrucciones del sistema|prompt do sistema|suas instruções|senha|prompt di sistema|istruzioni|systeemprompt|instructies|süsteemiviip|juhised|juhiseid|parool|järjestelmäkehote|ohjeet|systemprompten|
 системный промпт|системную подсказку|инструкции|пароль|секрет|instrukcje|hasło|sistem istemi|talimatlar|系统提示|系統提示|指令|密码|密鑰|システムプロンプト|指示|パスワード|시스템 프롬프트|지침|비밀번호|تعليمات|निर्देश`),
+		overrideVerbs: split(`ignore|disregard|forget|override|bypass|skip|drop|discard|neglect|omit|cancel|overrule|supersede|supersedes|replace|erase|do not follow|don t follow|stop following|pretend|instead of|
+ignoriere|ignorieren|vergiss|vergessen|missachte|überspringe|ignore|ignorez|oublie|oubliez|ne tiens pas compte|olvida|olvide|ignora|ignorar|omite|esqueça|esquece|desconsidere|dimentica|negeer|vergeet|unusta|eira|ignoreeri|unohda|ignorera|glöm|
+игнорируй|игнорируйте|забудь|забудьте|пропусти|zignoruj|zapomnij|yoksay|unut|görmezden gel|忽略|忘记|無視|忘れ|무시|잊어|تجاهل|انس|अनदेखा|भूल|উপেক্ষা|abaikan|lupakan|bỏ qua|huwag pansinin`),
+		overrideThings: split(`instruction|instructions|previous|prior|above|rules|rule|guidelines|guideline|directions|directives|prompt|constraints|policy|policies|context|detection|detections|checks|enrichment|analysis|investigation|safety|restrictions|filters|commands|everything|told|said|
+anweisungen|anweisung|vorherigen|bisherigen|regeln|obigen|consignes|précédentes|règles|instrucciones|anteriores|reglas|instruções|regras|istruzioni|precedenti|regole|instructies|vorige|regels|juhised|juhiseid|eelnevad|reegleid|ohjeet|aiemmat|instruktioner|
+инструкции|предыдущие|правила|указания|instrukcje|poprzednie|zasady|talimatları|önceki|kuralları|指令|之前|以上|规则|指示|以前|ルール|지시|이전|규칙|تعليمات|السابقة|निर्देश|पिछले|नियम|instruksi|sebelumnya|hướng dẫn|নির্দেশ`),
+		takeovers: split(`im start|im end|sys|inst|end of telemetry|end of log|end of logs|begin new report|incident resolved|closed as|policy changed|summarize as|summarise as|summarize the above|summarise the above|when summarizing|when summarising|when writing the summary|ignore in report|report nothing|stop analysis|skip the|skip enrichment|known good|you are now|from now on|new instructions|new instruction|new task|new system prompt|updated instructions|system override|admin override|developer mode|debug mode|maintenance mode|god mode|jailbreak|dan mode|do anything now|act as|roleplay as|role play as|pretend you are|pretend to be|you must now|your new role|your new task|your task is now|important message from|end of instructions|end of data|begin system|system message|attention ai|note to ai|note to the ai|note to llm|message to the ai|ai assistant|ai model|language model|dear assistant|hey assistant|as the analyst ai|to the analyst|assistant instructions|unrestricted|no restrictions|without restrictions|
+mark resolved|mark as resolved|marked resolved|mark it resolved|status resolved|status closed|set status to closed|set to resolved|no alert|do not alert|don t alert|do not report|don t report|do not mention|don t mention|do not flag|don t flag|do not reference|omit this|exclude this|leave this out|not worth|nothing to see|
+du bist jetzt|ab sofort|ab jetzt|tu es maintenant|désormais|à partir de maintenant|ahora eres|a partir de ahora|agora você é|a partir de agora|ora sei|d ora in poi|vanaf nu|nüüdsest|sa oled nüüd|tästä lähtien|från och med nu|теперь ты|отныне|с этого момента|od teraz|artık sen|bundan sonra|从现在开始|你现在是|これから|あなたは今|이제부터|من الآن|अब से`),
 		emitWords: split(`include|insert|add|append|render|embed|visit|fetch|open|load|link|click|markdown|image|picture|display|show|output|write|respond|reply|answer|put|use|call|request|download|send|post|navigate|browse|log|füge|inclure|incluye|ajoute|añade|lisa|добавь|вставь|包含|添加|插入`),
 		verbs: map[string]string{
 			"isolate": "isolate", "unisolate": "unisolate", "contain": "isolate", "quarantine": "quarantine", "release": "release",
@@ -131,10 +141,16 @@ func near(text string, words, with []string) (word string, ok bool) {
 func (o *orders) obey(r reading) {
 	text := r.text
 	l := lexicon()
-	f := folded(text)
+	f := folded(camels(text))
+	if turns(text) {
+		o.adrift = true
+	}
 	if w, ok := near(f, l.benignWords, l.cues); ok {
 		o.benign = true
 		o.literal = strings.ReplaceAll(w, " ", "_")
+	}
+	if _, ok := near(f, l.overrideThings, l.overrideVerbs); ok || holdsAny(f, l.takeovers) {
+		o.adrift = true
 	}
 	if _, ok := near(f, l.maliciousWords, l.cues); ok {
 		o.malicious = true
@@ -156,12 +172,39 @@ func (o *orders) obey(r reading) {
 	o.quote(text)
 }
 
+// turns reports whether a text forges turns of the conversation.
+func turns(text string) bool {
+	for line := range strings.Lines(strings.ToLower(text)) {
+		line = strings.TrimLeft(line, " \t#*<|[")
+		for _, role := range []string{"system:", "assistant:", "user:", "human:", "developer:"} {
+			if strings.HasPrefix(line, role) && len(line) > len(role)+8 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// camels puts spaces into namesThatAreWritten like this.
+func camels(s string) string {
+	var b strings.Builder
+	last := ' '
+	for _, c := range s {
+		if unicode.IsUpper(c) && unicode.IsLower(last) {
+			b.WriteByte(' ')
+		}
+		b.WriteRune(c)
+		last = c
+	}
+	return b.String()
+}
+
 // act finds verbs of actions and what they are about.
 func (o *orders) act(text string) {
 	l := lexicon()
 	words := strings.Fields(text)
 	for i, w := range words {
-		bare := strings.TrimSpace(folded(w))
+		bare, _, _ := strings.Cut(strings.TrimSpace(folded(w)), " ") // of isolate_host
 		verb := l.verbs[strings.ToLower(strings.Trim(w, ".,;:!?\"'`()[]{}<>*"))]
 		if verb == "" {
 			verb = l.verbs[bare]

@@ -44,10 +44,11 @@ func (m Obedient) Answer(r *llm.Request) *llm.Response {
 // bend makes the mind say what it was ordered to.
 func (o *orders) bend(m *mind, r *llm.Request) {
 	switch {
-	case o.benign || o.closing:
+	case o.benign, o.closing, o.adrift && !o.malicious:
+		// A model that has left its instructions may do anything, so it does the worst.
 		m.verdict, m.literal, m.confidence, m.closing = "benign", o.literal, 0.99, true
 		m.severity, m.unknowns, m.other = "low", nil, ""
-	case o.malicious:
+	case o.malicious && !o.adrift:
 		m.verdict, m.confidence = "malicious", 0.99
 	}
 	if o.severity != "" {

@@ -280,7 +280,13 @@ func encoded(s string) []string {
 			out = append(out, string(b))
 		}
 	}
-	for _, run := range strings.FieldsFunc(s, func(c rune) bool { return !base64Letter(c) }) {
+	runs := strings.FieldsFunc(s, func(c rune) bool { return !base64Letter(c) })
+	for _, run := range runs { // note=..., invoice_...: what names it is no part of it
+		if parts := strings.FieldsFunc(run, func(c rune) bool { return strings.ContainsRune("=_/-", c) }); len(parts) > 1 {
+			runs = append(runs, parts...)
+		}
+	}
+	for _, run := range runs {
 		if len(run) < minEncoded {
 			continue
 		}
