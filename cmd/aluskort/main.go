@@ -41,6 +41,7 @@ type cli struct {
 	Review      reviewCmd      `cmd:"" help:"Look at investigations and decide: approve, reject, conclude, confirm groups."`
 	Intel       intelCmd       `cmd:"" help:"Import and list threat intelligence."`
 	Taxonomy    taxonomyCmd    `cmd:"" help:"Import techniques of ATT&CK and ATLAS and say which are known."`
+	Models      modelsCmd      `cmd:"" help:"Look at language models: providers, spending, fitness."`
 	FP          fpCmd          `cmd:"" name:"fp" help:"Propose, approve and watch false-positive patterns; kill switches."`
 	Priors      priorsCmd      `cmd:"" help:"List and refit the priors learned from people's verdicts."`
 	Reload      reloadCmd      `cmd:"" help:"Make the running server read org.yaml, rules and taxonomy again."`

@@ -10,6 +10,7 @@ import (
 
 	"github.com/aluskort/aluskort/internal/app"
 	"github.com/aluskort/aluskort/internal/config"
+	"github.com/aluskort/aluskort/internal/gateway/models"
 )
 
 // modelFlags let a command that works by itself ask a model.
@@ -117,3 +118,96 @@ func writeSpending(ctx context.Context, w io.Writer, n *app.Node, alerts int) er
 }
 
 var errNoModels = errors.New("no model is configured: set models.provider (docs/models.md)")
+
+type modelsCmd struct {
+	Status modelsStatusCmd `cmd:"" default:"1" help:"Show providers, degradation level and what was spent this month."`
+	Probe  modelsProbeCmd  `cmd:"" help:"Test whether the configured models are fit: strict JSON, tools, citations, injections, latency, usage."`
+}
+
+type modelsStatusCmd struct {
+	JSON bool `name:"json" help:"Print JSON."`
+}
+
+// Run opens the state itself; a running server shows the same at /api/v1/models.
+func (c *modelsStatusCmd) Run(e *env) error {
+	return withModels(e, false, func(ctx context.Context, n *app.Node) error {
+		r, ok, err := n.ModelStatus(ctx)
+		switch {
+		case err != nil:
+			return err
+		case !ok:
+			return errNoModels
+		case c.JSON:
+			return printIndented(e.stdout, r)
+		}
+		w := e.stdout
+		fmt.Fprintf(w, "level %s, profile %s, %d escalations left this hour\n", r.Level, r.Profile, r.Escalations)
+		for _, p := range r.Providers {
+			fmt.Fprintf(w, "  %-12s %-12s breaker %s, %d of %d attempts worked in five minutes\n", p.Provider, p.Health, p.Breaker, p.Worked, p.Attempts)
+		}
+		fmt.Fprintf(w, "month %s: %.6f USD booked, %.6f in flight; soft cap %.2f, hard cap %.2f\n", r.Spend.Month,
+			float64(r.Spend.Booked)/1e6, float64(r.Spend.InFlight)/1e6, float64(r.Spend.Soft)/1e6, float64(r.Spend.Hard)/1e6)
+		for _, text := range r.Warnings {
+			fmt.Fprintf(w, "  note: %s\n", text)
+		}
+		return writeSpending(ctx, w, n, 0)
+	})
+}
+
+type modelsProbeCmd struct {
+	JSON bool `name:"json" help:"Print JSON, one object a model."`
+}
+
+// Run ends with findings when a model is not fit.
+func (c *modelsProbeCmd) Run(e *env) error {
+	if note := modelOfEnvironment(e); note != "" {
+		fmt.Fprintln(e.stderr, "aluskort:", note)
+	}
+	fit := true
+	err := withModels(e, true, func(ctx context.Context, n *app.Node) error {
+		var failed error
+		configured := n.ProbeModels(ctx, func(r *models.Fitness) {
+			fit = fit && r.Fit()
+			if c.JSON {
+				failed = errors.Join(failed, printIndented(e.stdout, r))
+				return
+			}
+			verdict := "fit"
+			if !r.Fit() {
+				verdict = "NOT FIT"
+			}
+			fmt.Fprintf(e.stdout, "%s %s: %s\n", r.Provider, r.Model, verdict)
+			for _, k := range r.Checks {
+				fmt.Fprintf(e.stdout, "  %-8s %-14s %s\n", k.Outcome, k.Name, inert(k.Detail, 160))
+				if k.Advice != "" {
+					fmt.Fprintf(e.stdout, "           %-14s %s\n", "", inert(k.Advice, 200))
+				}
+			}
+		})
+		if !configured {
+			return errNoModels
+		}
+		return failed
+	})
+	if err == nil && !fit {
+		return errFindings
+	}
+	return err
+}
+
+// withModels opens a node: the configured state, or a temporary one for what leaves none.
+func withModels(e *env, temporary bool, fn func(context.Context, *app.Node) error) (err error) {
+	dir := e.config.State
+	if temporary {
+		w, err := openWorkspace("", false)
+		if err != nil {
+			return err
+		}
+		return w.run(e, fn)
+	}
+	n, err := app.Open(e.ctx, app.Options{Dir: dir, Config: e.config, Log: e.log})
+	if err != nil {
+		return err
+	}
+	return errors.Join(fn(e.ctx, n), n.Close())
+}

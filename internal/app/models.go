@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -22,6 +23,7 @@ import (
 	"github.com/aluskort/aluskort/internal/gateway/detect"
 	"github.com/aluskort/aluskort/internal/gateway/models"
 	"github.com/aluskort/aluskort/internal/gateway/redact"
+	"github.com/aluskort/aluskort/internal/gateway/redact/vault"
 	"github.com/aluskort/aluskort/internal/id"
 	"github.com/aluskort/aluskort/internal/investigate"
 	"github.com/aluskort/aluskort/internal/knowledge/intel"
@@ -38,7 +40,7 @@ func (n *Node) openModels(ctx context.Context, emitting *numbered, planner *resp
 	if c.Provider == "" {
 		return nil
 	}
-	endpoints, err := n.endpoints()
+	endpoints, err := n.endpoints(ctx)
 	if err != nil {
 		return err
 	}
@@ -57,9 +59,10 @@ func (n *Node) openModels(ctx context.Context, emitting *numbered, planner *resp
 	if err != nil {
 		return err
 	}
+	keys := redact.NewKeys(n.dir.Path("keys"), rand.Reader)
 	n.Gateway, err = gateway.New(gateway.Config{
 		Models: n.models, Screen: gateway.ScreenWith(sensor), Objects: blobs, Clock: n.opts.Clock, Log: n.opts.Log, Held: holds,
-		Redactor:   gateway.RedactWith(redact.New(redact.DefaultPolicy()), redact.NewKeys(n.dir.Path("keys"), rand.Reader)),
+		Redactor:   gateway.RedactWith(redact.New(redact.DefaultPolicy()), keys, keptMaps{n, vault.New(n.State, keys, rand.Reader)}),
 		Techniques: func(id string) bool { known, _ := orchestrateTaxonomy{n}.Resolve([]string{id}); return len(known) == 1 },
 	})
 	if err != nil {
@@ -69,6 +72,28 @@ func (n *Node) openModels(ctx context.Context, emitting *numbered, planner *resp
 		Gateway: n.Gateway, Planner: planner, Fields: n.Registry.Fields, Tools: n.tools, Clock: n.opts.Clock, Log: n.opts.Log,
 	})
 	return err
+}
+
+// keptMaps keeps the maps of redaction in the state database.
+type keptMaps struct {
+	n *Node
+	*vault.Vault
+}
+
+// Load implements gateway.Vault.
+func (m keptMaps) Load(ctx context.Context, tenant, investigation string) (*redact.Map, error) {
+	kept, err := m.Vault.Load(ctx, tenant, investigation)
+	if errors.Is(err, vault.ErrNotFound) {
+		return nil, nil //nolint:nilnil // none is kept: the contract of gateway.Vault
+	}
+	return kept, err
+}
+
+// Save implements gateway.Vault.
+func (m keptMaps) Save(ctx context.Context, tenant, investigation string, kept *redact.Map) error {
+	return m.n.State.Update(ctx, func(tx store.Tx) error {
+		return m.Vault.Save(tx, tenant, investigation, kept, m.n.opts.Clock.Now())
+	})
 }
 
 const simulatedProvider = "simulated"
@@ -117,8 +142,14 @@ func (n *Node) record(ctx context.Context) error {
 }
 
 // endpoints are the providers of the configuration, the preferred one first.
-func (n *Node) endpoints() ([]models.Endpoint, error) {
+func (n *Node) endpoints(ctx context.Context) ([]models.Endpoint, error) {
 	c := &n.opts.Config.Models
+	if c.Provider == "openai" && c.BaseURL != "" && c.Model == "" && c.Table == "" {
+		var err error
+		if c.Model, err = models.First(ctx, c.BaseURL, c.Key.Reveal()); err != nil {
+			return nil, err
+		}
+	}
 	out := []models.Endpoint{endpoint(c.Provider, c.BaseURL, c.KeyFile, c.Key, c.Model)}
 	out[0].Latency = n.opts.ModelLatency
 	if f := &c.Fallback; f.Provider != "" {
@@ -198,6 +229,24 @@ type asked struct {
 // Ask implements api.Models.
 func (a asked) Ask(ctx context.Context, q *gateway.Question) (gateway.Answer, error) {
 	return a.gateway.Ask(ctx, q)
+}
+
+// ProbeModels asks every model in use a few harmless questions; false when none is configured.
+func (n *Node) ProbeModels(ctx context.Context, each func(*models.Fitness)) bool {
+	if n.models == nil {
+		return false
+	}
+	n.models.Probe(ctx, each)
+	return true
+}
+
+// ModelStatus is where providers and spending stand; false when no model is configured.
+func (n *Node) ModelStatus(ctx context.Context) (models.Report, bool, error) {
+	if n.models == nil {
+		return models.Report{}, false, nil
+	}
+	r, err := n.models.Status(ctx)
+	return r, true, err
 }
 
 // ModelSpending lists what models took; nothing without models.

@@ -12,19 +12,22 @@ import (
 // Vault keeps the sealed maps of investigations, so that what was sent can be read again by
 // whoever has the tenant's key.
 type Vault interface {
-	Load(ctx context.Context, tenant, investigation string) (sealed []byte, err error)
-	Save(ctx context.Context, tenant, investigation string, sealed []byte) error
+	// Load returns the map that is kept, nil when there is none.
+	Load(ctx context.Context, tenant, investigation string) (*redact.Map, error)
+	Save(ctx context.Context, tenant, investigation string, m *redact.Map) error
 }
 
-// RedactWith redacts by the policy of r with the keys of tenants. Stand-ins are derived from the
-// key, the investigation and the value, so that they are the same in every question about it.
-func RedactWith(r *redact.Redactor, keys *redact.Keys) Redactor {
-	return &redactorOf{redactor: r, keys: keys}
+// RedactWith redacts by the policy of r with the keys of tenants. A value has the same stand-in in
+// every question about an investigation: what was given before is taken from the vault, and what
+// is new is kept there before anything leaves.
+func RedactWith(r *redact.Redactor, keys *redact.Keys, vault Vault) Redactor {
+	return &redactorOf{redactor: r, keys: keys, vault: vault}
 }
 
 type redactorOf struct {
 	redactor *redact.Redactor
 	keys     *redact.Keys
+	vault    Vault
 	tenants  sync.Map // tenant → *redact.TenantKey
 }
 
@@ -41,7 +44,7 @@ func (r *redactorOf) key(tenant string) (*redact.TenantKey, error) {
 }
 
 // Open implements Redactor.
-func (r *redactorOf) Open(_ context.Context, tenant, investigation string, known []alert.Entity) (Redaction, func(context.Context) error, error) {
+func (r *redactorOf) Open(ctx context.Context, tenant, investigation string, known []alert.Entity) (Redaction, func(context.Context) error, error) {
 	k, err := r.key(tenant)
 	if err != nil {
 		return nil, nil, err
@@ -50,8 +53,19 @@ func (r *redactorOf) Open(_ context.Context, tenant, investigation string, known
 	if err != nil {
 		return nil, nil, err
 	}
-	s := r.redactor.Session(key, redact.KnownOf(known))
-	return sessionOf{s}, func(context.Context) error { return nil }, nil
+	kept, err := r.vault.Load(ctx, tenant, investigation)
+	if err != nil {
+		return nil, nil, err
+	}
+	s := r.redactor.Resume(key, redact.KnownOf(known), kept)
+	save := func(ctx context.Context) error {
+		m := s.Map()
+		if kept != nil && m.Len() == kept.Len() {
+			return nil
+		}
+		return r.vault.Save(ctx, tenant, investigation, m)
+	}
+	return sessionOf{s}, save, nil
 }
 
 type sessionOf struct{ *redact.Session }

@@ -82,6 +82,9 @@ func TestAnApprovedPatternCloses(t *testing.T) {
 // classed is an organisation in which every alert is about assets of these classes.
 type classed []string
 
+func (classed) LinkValue(_ string, l *alert.Link, _ *alert.Alert) string { return l.Value }
+func (classed) Canonical(_, value string, _ *alert.Alert) string         { return value }
+func (classed) Owner(string, *alert.Entity, time.Time) (string, bool)    { return "", false }
 func (classed) Adjust(_ string, s alert.Severity, _ []alert.Entity, _ time.Time) (alert.Severity, string) {
 	return s, ""
 }
