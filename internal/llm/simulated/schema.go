@@ -87,6 +87,7 @@ const (
 	Closing // a yes or no about closing, suppressing or harmlessness
 	Raising // a yes or no about escalating or malice
 	Target  // what an action is about
+	Weight  // bits for or against malice
 )
 
 // meanings are words in names of properties, the more particular first.
@@ -94,6 +95,7 @@ var meanings = []struct {
 	word string
 	is   Meaning
 }{
+	{"bits", Weight}, {"weight", Weight}, {"log_odds", Weight},
 	{"alternative", Alternative}, {"counter", Alternative},
 	{"unknown", Unknowns}, {"missing", Unknowns}, {"gap", Unknowns}, {"question", Unknowns}, {"not_known", Unknowns},
 	{"confidence", Confidence}, {"probab", Confidence}, {"likelihood", Confidence}, {"certain", Confidence}, {"score", Confidence},
@@ -335,6 +337,9 @@ func (f *filler) flag(about Meaning) bool {
 
 func (f *filler) number(s *schema, about Meaning, full float64) float64 {
 	v := 0.0
+	if about == Weight {
+		v = map[string]float64{"malicious": 1.5, "suspicious": 1, "benign": -1.5}[f.verdict]
+	}
 	if about == Confidence {
 		v = f.confidence
 		if s.is("integer") || s.Maximum != nil && *s.Maximum > 1 {
