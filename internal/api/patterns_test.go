@@ -225,6 +225,7 @@ func TestPatternsOfOthers(t *testing.T) {
 		{"POST", "/api/v1/kill-switches/on", `{"dimension":"tenant","value":"*","reason":"r"}`, api.CodeForbidden},
 		{"POST", "/api/v1/kill-switches/on", `{"dimension":"technique","value":"T1046","reason":"r"}`, api.CodeForbidden},
 		{"POST", "/api/v1/kill-switches/on", `{"dimension":"pattern","value":"` + p.Pattern.ID + `","reason":"r"}`, api.CodeNotFound},
+		{"POST", "/api/v1/reload", "", api.CodeForbidden},
 		{"POST", "/api/v1/kill-switches/on", `{"dimension":"colour","value":"red","reason":"r"}`, api.CodeInvalid},
 		{"POST", "/api/v1/kill-switches/on", `{"dimension":"tenant","value":"neighbour"}`, api.CodeInvalid},
 	} {
