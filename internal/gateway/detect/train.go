@@ -26,7 +26,7 @@ type Sample struct {
 type Rates struct{ Summarise, Quarantine float64 }
 
 // DefaultRates are those of the shipped weights.
-func DefaultRates() Rates { return Rates{Summarise: 0.005, Quarantine: 0.0015} }
+func DefaultRates() Rates { return Rates{Summarise: 0.0035, Quarantine: 0.001} }
 
 const (
 	innerFolds = 3
