@@ -68,8 +68,8 @@ func (w *walker) net(j int) {
 	}
 	verb := w.argument(j)
 	what := w.text[verb.start:verb.end]
-	if !equalFold(what, "user") && !equalFold(what, "use") {
-		return
+	if !equalFold(what, "user") && !equalFold(what, "use") || chars[what[0]]&cUpper != 0 && chars[what[1]]&cLower != 0 {
+		return // the name of a rule, "Net User Command", rather than a command
 	}
 	var args [3]span
 	n := 0

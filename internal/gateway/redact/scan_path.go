@@ -59,7 +59,7 @@ func (w *walker) hostName(start, end int) {
 	name := strings.ToLower(w.text[start:end])
 	digit := chars[name[0]]&cDigit != 0
 	switch {
-	case name == "localhost" || plainNumber(name) || digit && strings.Count(name, ".") == 3 && !hasLetter(name):
+	case len(name) == 1 || name == "localhost" || plainNumber(name) || digit && strings.Count(name, ".") == 3 && !hasLetter(name):
 	case !strings.Contains(name, "."):
 		if !everyday.has(name) {
 			w.add(Host, start, end)
