@@ -16,7 +16,9 @@ type walker struct {
 	runs    int // tokens of issuers and home directories are looked for from here on
 	keyEnd  int // of the last private key
 	colon   int // the last one, or 0
-	line    tool
+	// at signs before userinfo belong to the user and password of a URL
+	userinfo int
+	line     tool
 
 	// The last value and the last rest of a line that were read: what begins inside ends there too,
 	// so a text full of names of secrets is not read again for each of them.

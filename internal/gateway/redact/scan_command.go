@@ -15,6 +15,10 @@ func (w *walker) toolFlag(i, j int) {
 		return false
 	}
 	switch {
+	case w.byteAt(j) == ':' && has(t.separate, word):
+		if v := w.operand(j + 1); !v.empty() && !placeholder(w.text[v.start:v.end]) {
+			w.hide(Password, v.start, v.end)
+		}
 	case w.byteAt(j) == ' ' && has(t.separate, word):
 		if v := w.argument(j); w.argLike(v) {
 			w.hide(Password, v.start, v.end)
@@ -64,8 +68,8 @@ func (w *walker) net(j int) {
 	}
 	verb := w.argument(j)
 	what := w.text[verb.start:verb.end]
-	if !equalFold(what, "user") && !equalFold(what, "use") {
-		return
+	if !equalFold(what, "user") && !equalFold(what, "use") || chars[what[0]]&cUpper != 0 && chars[what[1]]&cLower != 0 {
+		return // the name of a rule, "Net User Command", rather than a command
 	}
 	var args [3]span
 	n := 0
@@ -246,10 +250,90 @@ func (w *walker) sentence(j int) {
 		}
 		after++
 	}
-	if matchFold(w.text, after, " from ") < 0 && matchFold(w.text, after, " by ") < 0 && matchFold(w.text, after, " by (") < 0 {
+	if matchFold(w.text, after, " from ") < 0 && matchFold(w.text, after, " by ") < 0 && matchFold(w.text, after, " logged ") < 0 && matchFold(w.text, after, " signed ") < 0 {
 		return
 	}
 	w.accountAt(span{start: start, end: end})
+}
+
+// domainValue handles the value of a field that holds a NetBIOS domain.
+func (w *walker) domainValue(v span) {
+	if !v.quoted {
+		v.end = min(v.end, max(v.start, w.domainAfter(v.start)))
+	}
+	if s := w.text[v.start:v.end]; netBIOS(s) && !wellKnownDomain(s) && !matchesPhrase(w.text, v.start) {
+		w.add(Domain, v.start, v.end)
+	}
+}
+
+// matchesPhrase reports the beginning of a system domain of two words.
+func matchesPhrase(text string, i int) bool {
+	return matchFold(text, i, "nt authority") >= 0 || matchFold(text, i, "nt service") >= 0
+}
+
+// arn handles a name of AWS: arn:partition:service:region:account:resource.
+func (w *walker) arn(j int) {
+	p := j
+	for range 3 {
+		n := strings.IndexByte(w.text[p+1:min(len(w.text), p+33)], ':')
+		if n < 0 {
+			return
+		}
+		p += n + 1
+	}
+	start := p + 1
+	end := start
+	for chars[w.byteAt(end)]&cDigit != 0 {
+		end++
+	}
+	if end-start != 12 || w.byteAt(end) != ':' {
+		return
+	}
+	w.add(ID, start, end)
+	resource := end + 1
+	if q := matchFold(w.text, resource, "user/"); q >= 0 {
+		w.accountAt(span{start: q, end: w.accountEnd(q)})
+	} else if q := matchFold(w.text, resource, "assumed-role/"); q >= 0 {
+		if n := strings.IndexByte(w.text[q:min(len(w.text), q+80)], '/'); n >= 0 {
+			w.accountAt(span{start: q + n + 1, end: w.accountEnd(q + n + 1)})
+		}
+	}
+}
+
+// builtInGroups begin the names of groups that every directory has.
+var builtInGroups = words(`domain enterprise schema group backup remote server account print cert dns dnsadmins key protected
+	read allowed denied hyper network performance distributed event incoming replicator cryptographic iis storage
+	system configuration users computers builtin guests administrators operators`)
+
+// distinguished handles the name at the head of an LDAP name, as in CN=Ada Lovelace,OU=Staff.
+// Subjects of certificates have other parts.
+func (w *walker) distinguished(p int) {
+	end := p
+	for end < len(w.text) && end < p+64 && w.text[end] != ',' && w.text[end] >= ' ' && strings.IndexByte("\"<>;=\\", w.text[end]) < 0 {
+		end++
+	}
+	if matchFold(w.text, end, ",ou=") < 0 && matchFold(w.text, end, ",cn=users,") < 0 && matchFold(w.text, end, ",dc=") < 0 {
+		return
+	}
+	if !builtInGroups.has(firstWord(strings.ToLower(w.text[p:end]))) {
+		w.accountAt(span{start: p, end: end, quoted: true})
+	}
+}
+
+// ipName handles names of machines that are made of their private address: ip-10-0-2-14.
+func (w *walker) ipName(i, j int) {
+	if wordBefore(w.text, i) {
+		return
+	}
+	end, parts := j, 0
+	for parts < 4 && w.byteAt(end) == '-' && chars[w.byteAt(end+1)]&cDigit != 0 {
+		for end++; chars[w.byteAt(end)]&cDigit != 0; end++ {
+		}
+		parts++
+	}
+	if parts == 4 && !wordAt(w.text, end) {
+		w.add(Host, i, end)
+	}
 }
 
 // field judges the text as a whole by the name of the field that it comes from.
@@ -282,6 +366,8 @@ func (w *walker) field(name string) {
 			w.accountAt(whole)
 		case kwHostField:
 			w.hostValue(whole)
+		case kwDomainField:
+			w.domainValue(whole)
 		}
 		return
 	}

@@ -12,8 +12,8 @@ func isLocal(b byte) bool {
 
 // mail handles the at sign text[at:after].
 func (w *walker) mail(at, after int) {
-	if n := len(w.secret); n > 0 && w.secret[n-1].End == at {
-		return // the password of a URL
+	if at < w.userinfo {
+		return
 	}
 	start := w.localStart(at)
 	end := w.domainAfter(after)
@@ -38,6 +38,13 @@ func (w *walker) mail(at, after int) {
 	inside := w.known.internal(domain)
 	dot := strings.LastIndexByte(domain, '.')
 	if dot < 0 {
+		if w.byteAt(end) == ':' && strings.IndexByte("/~.", w.byteAt(end+1)) >= 0 && end+1 < len(w.text) { // ada@ws-07:/tmp
+			if !wellKnownAccount(local) {
+				w.add(User, start, at)
+			}
+			w.hostName(after, end)
+			return
+		}
 		if inside && !wellKnownAccount(local) {
 			w.add(User, start, at)
 			w.add(Domain, after, end)

@@ -59,7 +59,7 @@ func (w *walker) hostName(start, end int) {
 	name := strings.ToLower(w.text[start:end])
 	digit := chars[name[0]]&cDigit != 0
 	switch {
-	case name == "localhost" || plainNumber(name) || digit && strings.Count(name, ".") == 3 && !hasLetter(name):
+	case len(name) == 1 || name == "localhost" || plainNumber(name) || digit && strings.Count(name, ".") == 3 && !hasLetter(name):
 	case !strings.Contains(name, "."):
 		if !everyday.has(name) {
 			w.add(Host, start, end)
@@ -117,7 +117,8 @@ func (w *walker) slash(i int) {
 			continue
 		}
 		// A web path such as example.com/users/list is no home directory.
-		if dir == "users/" && (wordBefore(w.text, i) || w.byteAt(i+1) != 'U') || dir == "home/" && wordBefore(w.text, i) && !w.mounted(i) {
+		drive := w.byteAt(i-2) == '/' || w.byteAt(i-1) == ':'
+		if dir == "users/" && (wordBefore(w.text, i) && !drive || w.byteAt(i+1) != 'U') || dir == "home/" && wordBefore(w.text, i) && !w.mounted(i) {
 			return
 		}
 		w.home(end, '/')
@@ -279,7 +280,7 @@ func (w *walker) nameBefore(i int) string {
 var idSuffixes = [...]string{
 	"tenantid", "tenant", "subscriptionid", "subscriptions", "subscription", "deviceid", "device", "machineid", "machine",
 	"objectid", "userid", "accountobjectid", "useroid", "aadid", "computerid", "workspaceid", "customerid", "hostid", "agentid",
-	"principalid", "accountid", "directoryid", "organizationid", "ownerid", "sensorid", "endpointid",
+	"principalid", "accountid", "directoryid", "organizationid", "ownerid", "sensorid", "endpointid", "microsoftonlinecom",
 }
 
 // idName reports whether a field of that name holds the id of somebody or something of the

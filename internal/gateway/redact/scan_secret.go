@@ -22,7 +22,12 @@ const (
 	kwUser
 	kwFor
 	kwHostField
+	kwDomainField
 	kwNet
+	kwARN
+	kwCN
+	kwKey
+	kwIPName
 	kwTool // and above: index into tools
 )
 
@@ -76,6 +81,10 @@ func keywordList() map[string]uint16 {
 	put(kwFor, "for")
 	put(kwHostField, "hostname computername computer workstation workstationname devicename machinename host")
 	put(kwNet, "net net1")
+	put(kwARN, "arn")
+	put(kwCN, "cn")
+	put(kwKey, "key")
+	put(kwIPName, "ip")
 	for i := range tools {
 		put(kwTool+keyword(i), tools[i].names)
 	}
@@ -219,6 +228,8 @@ func (w *walker) assigned(i, j int) {
 		w.userValue(v)
 	case kwHostField:
 		w.hostValue(v)
+	case kwDomainField:
+		w.domainValue(v)
 	}
 }
 
@@ -235,6 +246,9 @@ var endings = [...]struct {
 	{"username", kwUser}, {"accountname", kwUser}, {"user", kwUser}, {"logonname", kwUser}, {"samaccountname", kwUser},
 	{"loginname", kwUser}, {"useraccount", kwUser}, {"initiatedby", kwUser}, {"userprincipalname", kwUser},
 	{"hostname", kwHostField}, {"computername", kwHostField}, {"workstationname", kwHostField}, {"devicename", kwHostField},
+	{"desthost", kwHostField}, {"dsthost", kwHostField}, {"srchost", kwHostField}, {"sourcehost", kwHostField}, {"targethost", kwHostField}, {"dvchost", kwHostField},
+	{"accountdomain", kwDomainField}, {"userdomain", kwDomainField}, {"ntdomain", kwDomainField}, {"domainname", kwDomainField},
+	{"assignedto", kwUser}, {"assignee", kwUser}, {"owner", kwUser}, {"createdby", kwUser}, {"modifiedby", kwUser}, {"requestedby", kwUser},
 	{"machinename", kwHostField}, {"computer", kwHostField}, {"workstation", kwHostField}, {"agentname", kwHostField},
 }
 
@@ -276,6 +290,9 @@ func (w *walker) suffix(i, j int) (keyword, bool) {
 // accountPhrase reports the names of fields that Windows writes in two words.
 func (w *walker) accountPhrase(i, j int) bool {
 	word := w.text[i:j]
+	if equalFold(word, "domain") {
+		return i >= 8 && matchFold(w.text, i-8, "account domain") == j
+	}
 	return equalFold(word, "name") && i >= 8 && (matchFold(w.text, i-8, "account name") == j || i >= 12 && matchFold(w.text, i-12, "workstation name") == j ||
 		i >= 9 && matchFold(w.text, i-9, "computer name") == j)
 }
@@ -289,6 +306,18 @@ func (w *walker) keyword(k keyword, i, j int) {
 		w.line = tool{true, int(k - kwTool)}
 	case k == kwNet && next == ' ', k == kwNet && next == '.':
 		w.net(j)
+	case k == kwARN && next == ':':
+		w.arn(j)
+	case k == kwCN && next == '=':
+		w.distinguished(j + 1)
+	case k == kwKey && next == ' ':
+		if kind, ok := w.suffix(i, j); ok && kind == kwSecret {
+			if v := w.argument(j); v.end-v.start >= 32 && w.tokenLike(v) {
+				w.hide(Token, v.start, v.end)
+			}
+		}
+	case k == kwIPName && next == '-':
+		w.ipName(i, j)
 	case k == kwAuthorization:
 		w.authorization(j)
 	case k == kwBearer && next == ' ':
@@ -375,6 +404,10 @@ func (w *walker) passwordWord(k keyword, i, j int, flag bool) {
 	case w.byteAt(j) == '=' && (equalFold(word, "pass") || equalFold(word, "sig") || equalFold(word, "credential")):
 		if v := w.operand(j + 1); v.end-v.start >= 4 && w.passwordLike(v) {
 			w.hide(secretKind(k), v.start, v.end)
+		}
+	case w.byteAt(j) == ':' && (equalFold(word, "pw") || equalFold(word, "pass")):
+		if v := w.operand(w.blanks(j + 1)); !v.empty() && hasLetter(w.text[v.start:v.end]) && w.passwordLike(v) {
+			w.hide(Password, v.start, v.end)
 		}
 	case k == kwPassword && (matchFold(w.text, j, " is ") >= 0 || matchFold(w.text, j, " was ") >= 0):
 		v := w.operand(w.blanks(matchFold(w.text, j, " is ") + matchFold(w.text, j, " was ") + 1))
@@ -629,6 +662,7 @@ func (w *walker) authority(i int) {
 	if at < 0 {
 		return
 	}
+	w.userinfo = at + 1
 	user, _, ok := strings.Cut(w.text[start:at], ":")
 	if !ok {
 		return
@@ -663,7 +697,7 @@ func (w *walker) secretBefore(at int, host string) bool {
 	for name > 0 && (isLocal(w.text[name-1]) || w.text[name-1] == '/' || w.text[name-1] == '\\') {
 		name--
 	}
-	if w.text[name:p-1] == "" || matchFold(w.text, name, "mailto") >= 0 || w.byteAt(p) == '/' {
+	if w.text[name:p-1] == "" || w.text[name] == '/' || w.text[name] == '-' || matchFold(w.text, name, "mailto") >= 0 || w.byteAt(p) == '/' {
 		return false
 	}
 	w.hide(Password, p, at)
@@ -722,8 +756,8 @@ var formatFirst = func() (t [256][256 / 64]uint64) {
 
 // prefixed handles tokens with a prefix of their issuer, flags of one letter, and URLs of hooks.
 func (w *walker) prefixed(i, j int, acc charClass) {
-	if j-i <= 2 || w.line.active {
-		if j-i >= 1 && w.line.active && w.byteAt(i-1) == '-' && w.byteAt(i-2) <= ' ' && acc&cLetter != 0 {
+	if w.line.active {
+		if b := w.byteAt(i - 1); w.line.active && (b == '-' || b == '/') && w.byteAt(i-2) <= ' ' && acc&cLetter != 0 {
 			w.toolFlag(i, j)
 		}
 	}

@@ -25,7 +25,7 @@ var builtIn = words(`system root administrator admin guest nobody daemon bin sys
 	operator ftp tss chrony rpc rpcuser nfsnobody _apt krbtgt defaultaccount wdagutilityaccount
 	defaultuser0 localsystem networkservice localservice iusr iwam anonymous everyone unknown public default
 	shared self owner none null empty localsystem na n/a users interactive authenticated trustedinstaller
-	azuread ec2-user ubuntu wsiaccount local service network dwm umfd`)
+	ipc$ admin$ print$ c$ d$ e$ netlogon sysvol azuread ec2-user ubuntu wsiaccount local service network dwm umfd`)
 
 var builtInPhrases = stringSet(`local_service network_service local_system anonymous_logon nt_authority
 	creator_owner all_users default_user font_driver_host window_manager authenticated_users not_available
@@ -71,7 +71,7 @@ var everyday = words(`user users host hosts server servers client clients comput
 	version level count number detail details info warning error failed success other new old mail email web`)
 
 // proseWords follow "user" or "password" in sentences and are neither.
-var proseWords = words(`the a an is was has had have and or not to of in on by for with from who that this these those
+var proseWords = words(`information command commands details list profile response the a an is was has had have and or not to of in on by for with from who that this these those
 	account accounts name names login logged logon policy must changed change reset expired required incorrect invalid
 	field prompt manager hash hashes file files spray spraying attack attempt attempts authentication auth
 	null none true false empty nil undefined unknown yes no n/a na redacted removed hidden masked are were will
