@@ -81,15 +81,15 @@ func (a *answer) add(c *sdk.ChatCompletionChunk, text func(string)) string {
 		if a.finish != "" && (choice.Delta.Content != "" || len(choice.Delta.ToolCalls) > 0) {
 			return "text behind the end of the answer"
 		}
+		if d := choice.Delta.JSON; !wire.TextOrNone(d.Content.Raw()) || !wire.TextOrNone(d.Refusal.Raw()) {
+			return errNoText
+		}
 		if choice.FinishReason != "" {
 			a.finish = choice.FinishReason
 		}
 		if choice.Delta.Content != "" {
 			a.text.WriteString(choice.Delta.Content)
 			text(choice.Delta.Content)
-		}
-		if d := choice.Delta.JSON; !wire.TextOrNone(d.Content.Raw()) || !wire.TextOrNone(d.Refusal.Raw()) {
-			return errNoText
 		}
 		a.refusal.WriteString(choice.Delta.Refusal)
 		for _, t := range choice.Delta.ToolCalls {

@@ -152,16 +152,23 @@ func direction(o map[string]any) float64 {
 	return 1
 }
 
+// maxBroken is how many beginnings of JSON that does not end are tried: each may cost the whole
+// length of the text.
+const maxBroken = 500
+
 // walkObjects visits every object of JSON in the messages, nested ones too.
 func walkObjects(r *llm.Request, visit func(map[string]any)) {
 	for _, t := range texts(r) {
-		for at := strings.IndexByte(t, '{'); at >= 0; {
+		failures := 0
+		for at := strings.IndexByte(t, '{'); at >= 0 && failures < maxBroken; {
 			d := json.NewDecoder(strings.NewReader(t[at:]))
 			var v any
 			step := 1
 			if d.Decode(&v) == nil {
 				walkValue(v, visit)
 				step = int(d.InputOffset())
+			} else {
+				failures++
 			}
 			next := strings.IndexByte(t[at+step:], '{')
 			if next < 0 {

@@ -276,7 +276,7 @@ func FuzzObedient(f *testing.F) {
 	f.Add(`\u00`)
 	f.Add("![")
 	f.Fuzz(func(t *testing.T, text string) {
-		if len(text) > 4096 {
+		if len(text) > 512 {
 			return
 		}
 		m := simulated.Obedient{}

@@ -83,7 +83,7 @@ func segments(text string) []string {
 	var out []string
 	var around strings.Builder
 	rest := text
-	for {
+	for failures := 0; failures < maxBroken; {
 		at := strings.IndexByte(rest, '{')
 		if at < 0 {
 			break
@@ -94,6 +94,7 @@ func segments(text string) []string {
 		if d.Decode(&v) != nil {
 			around.WriteByte('{')
 			rest = rest[at+1:]
+			failures++
 			continue
 		}
 		out = append(out, leaves("", v)...)
