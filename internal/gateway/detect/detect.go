@@ -109,7 +109,7 @@ func (d *Detector) Field(text string) Finding {
 	s := d.pool.Get().(*scanner)
 	defer d.pool.Put(s)
 	signs := d.lex.signs(&t.Signs)
-	best := d.read(s, t.Canonical, signs, &f, func(start, end int) (int, int) { return t.Raw(start, end) })
+	best := d.read(s, t.Canonical, signs, &f, t.Raw)
 	for i := range t.Views {
 		v := &t.Views[i]
 		best = max(best, d.read(s, v.Text, d.lex.viewSigns(signs, v.How), &f, func(int, int) (int, int) { return v.Start, v.End }))

@@ -3,6 +3,7 @@ package detect
 import (
 	"encoding/base64"
 	"encoding/hex"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -308,7 +309,7 @@ func FuzzField(f *testing.F) {
 	d := shipped(f)
 	f.Fuzz(func(t *testing.T, s string) {
 		got := d.Field(s)
-		if got.Score < 0 || got.Score > 1 || got.Score != got.Score {
+		if math.IsNaN(got.Score) || got.Score < 0 || got.Score > 1 {
 			t.Fatalf("score %v", got.Score)
 		}
 		if (got.Action == Pass) != (len(got.Hits) == 0) {

@@ -24,13 +24,13 @@ var structures = [...]struct {
 	{"fence", "markup", 2},        // ```system
 	{"separator", "separator", 1}, // ---------- or ======
 	{"zerowidth", "hidden", 2},    // set by Field, as are all below
-	{"tags", "hidden", 3},         //
-	{"bidi", "hidden", 1},         //
-	{"homoglyphs", "hidden", 2},   //
-	{"marks", "hidden", 1},        //
-	{"encoded", "encoded", 2},     // the text was found in an encoding
-	{"disguised", "encoded", 2},   // the text was found in spaced letters or digits
-	{"invisible", "encoded", 3},   // the text was found in invisible characters
+	{"tags", "hidden", 3},
+	{"bidi", "hidden", 1},
+	{"homoglyphs", "hidden", 2},
+	{"marks", "hidden", 1},
+	{"encoded", "encoded", 2},   // the text was found in an encoding
+	{"disguised", "encoded", 2}, // the text was found in spaced letters or digits
+	{"invisible", "encoded", 3}, // the text was found in invisible characters
 }
 
 const (
