@@ -107,7 +107,7 @@ func (m *Map) Seal(k *TenantKey, investigation string, random io.Reader) ([]byte
 		return nil, fmt.Errorf("nonce of a redaction map: %w", err)
 	}
 	head := append([]byte(magic), mapVersion)
-	body := aead.Seal(nil, nonce, m.encode(), additional(head, investigation)) //nolint:gosec // G407: the nonce was read from random above
+	body := aead.Seal(nil, nonce, m.encode(), additional(head, investigation))
 	return slices.Concat(head, nonce, body), nil
 }
 
