@@ -119,7 +119,7 @@ func (p *Provider) Stream(ctx context.Context, r *llm.Request, text func(string)
 	}
 	messages := sdk.NewMessageService(opts...)
 	s := messages.NewStreaming(call.Context(), body)
-	defer s.Close()
+	defer func() { _ = s.Close() }() // what was read is what counts
 	return follow(call, s, text)
 }
 

@@ -134,7 +134,7 @@ func (p *Provider) BatchResults(ctx context.Context, id string, yield func(llm.B
 	}
 	defer call.Close()
 	lines := s.ResultsStreaming(call.Context(), id, sdk.MessageBatchResultsParams{})
-	defer lines.Close()
+	defer func() { _ = lines.Close() }() // what was read is what counts
 	for lines.Next() {
 		item := lines.Current()
 		if item.CustomID == "" {

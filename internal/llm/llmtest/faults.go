@@ -98,7 +98,7 @@ func (s Subject) inside(t *testing.T) {
 		step := simulated.Step{ErrorInside: true, Type: c.kind, Message: "no more"}
 		_, p := s.start(t, simulated.Config{Script: simulated.Always(step)}, Options{})
 		res, err := p.Stream(t.Context(), s.verdict(), func(string) {})
-		wrong(t, c.kind, res, err, c.want)
+		_ = wrong(t, c.kind, res, err, c.want)
 	}
 }
 
@@ -138,7 +138,7 @@ func (s Subject) times(t *testing.T) {
 					}
 					return
 				}
-				wrong(t, c.name, res, err, llm.KindTimeout)
+				_ = wrong(t, c.name, res, err, llm.KindTimeout)
 				if took < c.want || took > c.want+c.want/20 {
 					t.Errorf("took %v, want %v", took, c.want)
 				}
@@ -165,12 +165,12 @@ func (s Subject) network(t *testing.T) {
 	_, p := s.start(t, simulated.Config{Script: simulated.Always(simulated.Step{Drop: true})}, Options{})
 	for _, w := range ways(t) {
 		res, err := w.call(t.Context(), p, s.request())
-		wrong(t, "dropped "+w.name, res, err, llm.KindNetwork)
+		_ = wrong(t, "dropped "+w.name, res, err, llm.KindNetwork)
 	}
 	server, p := s.start(t, simulated.Config{}, Options{})
 	server.Close()
 	res, err := p.Complete(t.Context(), s.request())
-	wrong(t, "no server", res, err, llm.KindNetwork)
+	_ = wrong(t, "no server", res, err, llm.KindNetwork)
 }
 
 // cut ends an answer before each of its bytes, torn and clean. Neither may pass for complete,
@@ -270,7 +270,7 @@ func (s Subject) stops(t *testing.T) {
 		t.Errorf("missing: got %+v, %v", res, err)
 	}
 	res, err := p.Stream(t.Context(), s.verdict(), func(string) {})
-	wrong(t, "missing in a stream", res, err, llm.KindCut)
+	_ = wrong(t, "missing in a stream", res, err, llm.KindCut)
 	// A call that the limit cut is none, whatever it holds.
 	_, p = s.start(t, simulated.Config{Script: simulated.Always(simulated.Stopped(llm.StopLength))}, Options{})
 	for _, w := range ways(t) {
@@ -296,18 +296,18 @@ func (s Subject) envelopes(t *testing.T) {
 		"bad UTF-8":              {Mangle: func(b []byte) []byte { return []byte(strings.Replace(string(b), "malicious", "mal\xffcious", 1)) }},
 		"a name twice":           {Mangle: func(b []byte) []byte { return append([]byte(`{"id":"other",`), b[1:]...) }},
 		"an id of another type":  {Mangle: func(b []byte) []byte { return []byte(strings.Replace(string(b), `"id":"`, `"id":{},"x":"`, 1)) }},
-		"a text of another type": {Mangle: func(b []byte) []byte { return retype(b) }},
+		"a text of another type": {Mangle: retype},
 		"larger than allowed":    simulated.Oversized(11 << 20),
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, p := s.start(t, simulated.Config{Script: simulated.Always(step)}, Options{})
 			res, err := p.Complete(t.Context(), s.verdict())
-			wrong(t, name, res, err, llm.KindUnreadable)
+			_ = wrong(t, name, res, err, llm.KindUnreadable)
 		})
 	}
 	_, p := s.start(t, simulated.Config{Script: simulated.Always(simulated.Oversized(11 << 20))}, Options{})
 	res, err := p.Stream(t.Context(), s.verdict(), func(string) {})
-	wrong(t, "a stream larger than allowed", res, err, llm.KindUnreadable)
+	_ = wrong(t, "a stream larger than allowed", res, err, llm.KindUnreadable)
 	_, p = s.start(t, simulated.Config{Script: simulated.Always(simulated.Oversized(9 << 20))}, Options{})
 	if res, err := p.Complete(t.Context(), s.verdict()); err != nil || len(res.Text) != 9<<20 {
 		t.Errorf("an answer of 9 MB: %v", err)
@@ -335,7 +335,7 @@ func (s Subject) badCalls(t *testing.T) {
 	} {
 		_, p := s.start(t, simulated.Config{Script: simulated.Always(simulated.Step{Response: change})}, Options{})
 		res, err := p.Stream(t.Context(), s.withTools(0), func(string) {})
-		wrong(t, name, res, err, llm.KindUnreadable)
+		_ = wrong(t, name, res, err, llm.KindUnreadable)
 	}
 }
 
@@ -372,7 +372,7 @@ func (s Subject) mixed(t *testing.T) {
 		t.Fatal(err)
 	}
 	res, err := p.Stream(t.Context(), s.verdict(), func(string) {})
-	wrong(t, "spliced", res, err, llm.KindUnreadable)
+	_ = wrong(t, "spliced", res, err, llm.KindUnreadable)
 }
 
 func (s Subject) model(t *testing.T) {
@@ -496,7 +496,7 @@ func (s Subject) discreet(t *testing.T) {
 	for _, status := range []int{400, 401, 404, 429, 500} {
 		step := simulated.Step{Status: status, Type: "invalid_request_error", Message: "Incorrect API key provided: " + key + ". messages.0: cannot read LSASS memory was read by rundll32.exe on PC-7"}
 		if status != http.StatusUnauthorized {
-			step.Message = step.Message[strings.Index(step.Message, "messages"):]
+			_, step.Message, _ = strings.Cut(step.Message, ". ")
 		}
 		_, p := s.start(t, simulated.Config{Script: simulated.Always(step)}, Options{})
 		_, err := p.Complete(t.Context(), s.request())

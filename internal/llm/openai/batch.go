@@ -183,7 +183,7 @@ func (p *Provider) results(ctx context.Context, file string, yield func(llm.Batc
 	if err != nil {
 		return call.Fail(err, llm.Usage{})
 	}
-	defer res.Body.Close()
+	defer func() { _ = res.Body.Close() }() // what was read is what counts
 	return lines(call, res.Body, func(line []byte) error {
 		r, err := result(call, line)
 		if err != nil {

@@ -155,7 +155,7 @@ func (p *Provider) Stream(ctx context.Context, r *llm.Request, text func(string)
 	}
 	chat := sdk.NewChatCompletionService(opts...)
 	s := chat.NewStreaming(call.Context(), body)
-	defer s.Close()
+	defer func() { _ = s.Close() }() // what was read is what counts
 	a := &answer{call: call, max: r.MaxTokens}
 	return a.follow(s, text)
 }

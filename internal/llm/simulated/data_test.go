@@ -17,7 +17,7 @@ func TestObedientOnRealInjections(t *testing.T) {
 	if err != nil {
 		t.Skipf("the development set is absent: %v", err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	var attacks, obeyed, benign, flipped int
 	lines := bufio.NewScanner(f)
 	lines.Buffer(nil, 1<<20)

@@ -16,7 +16,6 @@ type orders struct {
 	literal           string // the verdict in the words of the order
 	closing           bool
 	severity          string
-	confidence        float64
 	actions           []action
 	techniques        []string
 	reveal            bool

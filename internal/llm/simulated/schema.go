@@ -210,7 +210,7 @@ func (f *filler) value(s *schema, name string, about Meaning, n, depth int) any 
 	case s.is("object") || s.Properties != nil:
 		return f.object(s, about, n, depth)
 	case s.is("array"):
-		return f.list(s, name, about, depth)
+		return f.list(s, about, depth)
 	case s.is("string"):
 		return f.text(about, name, n)
 	case s.is("boolean"):
@@ -256,8 +256,8 @@ func (f *filler) object(s *schema, about Meaning, n, depth int) any {
 }
 
 // list makes one item for each thing to say about the property.
-func (f *filler) list(s *schema, name string, about Meaning, depth int) any {
-	count := 0
+func (f *filler) list(s *schema, about Meaning, depth int) any {
+	var count int
 	switch about {
 	case Citations:
 		count = len(f.citations)

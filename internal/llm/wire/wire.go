@@ -136,10 +136,10 @@ func (c *Call) Do(req *http.Request) (*http.Response, error) {
 		}
 	}
 	timer := c.watch(c.limits.FirstByte, errFirst)
-	res, err := client.Do(req)
+	res, err := client.Do(req) //nolint:gosec // G704: the address is the one that the operator configured
 	if err != nil {
 		timer.Stop()
-		c.fail(c.refused(err))
+		_ = c.fail(c.refused(err))
 		return nil, err
 	}
 	if c.form == JSON && res.StatusCode < 300 {
