@@ -52,7 +52,8 @@ type example struct {
 	generated bool
 }
 
-// Train finds weights. The same samples give the same weights, on any machine.
+// Train finds weights. The same samples give the same weights on machines of one architecture;
+// others may round differently.
 func Train(samples []Sample, rates Rates) (*Model, error) {
 	lex, err := newLexicon()
 	if err != nil {
