@@ -135,7 +135,11 @@ func TestHeldOutBars(t *testing.T) {
 	if err != nil {
 		t.Skip("../shared/data/injection is absent: nothing to train on")
 	}
-	defer f.Close()
+	defer func() {
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
 	dev, err := labelled.Read(f)
 	if err != nil {
 		t.Fatal(err)

@@ -142,7 +142,8 @@ func (c *Canoniser) strip(t *Text, s string) *work {
 	var smuggled, override hiding
 	marks, flag := 0, false
 	last := utf8.RuneError // nothing yet
-	for i, n := 0, 0; i < len(s); i += n {
+	var n int
+	for i := 0; i < len(s); i += n {
 		var r rune
 		r, n = utf8.DecodeRuneInString(s[i:])
 		r = short(r)

@@ -194,7 +194,8 @@ func backslashed(s string) (rune, int) {
 	if len(s) < 4 {
 		return 0, 0
 	}
-	digits, at := 0, 2
+	var digits int
+	at := 2
 	switch s[1] {
 	case 'u':
 		digits = 4

@@ -27,7 +27,7 @@ const maxStates = 1 << 16
 // newAutomaton builds the table. Symbols are below 1<<shift.
 func newAutomaton(literals []literal, shift uint) (*automaton, bool) {
 	width := 1 << shift
-	next := make([]uint16, width)
+	next := append([]uint16(nil), make([]uint16, width)...)
 	ends := [][]output{nil}
 	for _, l := range literals {
 		s := 0

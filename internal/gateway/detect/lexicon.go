@@ -127,7 +127,7 @@ func (l *lexicon) addRule(line string, names map[string]uint8) error {
 	}
 	for i, f := range strings.Fields(body) {
 		if i%2 == 1 {
-			gap, err := strconv.Atoi(f)
+			gap, err := strconv.ParseInt(f, 10, 32)
 			if err != nil {
 				return err
 			}
@@ -217,11 +217,8 @@ func baseLetter(r rune) byte {
 	case 'ħ':
 		return 'h'
 	}
-	for _, d := range norm.NFD.String(string(unicode.ToLower(r))) {
-		if d >= 'a' && d <= 'z' {
-			return byte(d)
-		}
-		break
+	if d := norm.NFD.String(string(unicode.ToLower(r)))[0]; d >= 'a' && d <= 'z' {
+		return d
 	}
 	return 0
 }
@@ -248,7 +245,7 @@ func (s *symbols) literal(form string) (syms []byte, isLatin bool) {
 	}
 	syms = append(syms, spaceSymbol)
 	for _, r := range form {
-		c := byte('\'')
+		var c byte
 		if r < utf8.RuneSelf {
 			c = byte(r)
 		} else {

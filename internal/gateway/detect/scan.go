@@ -92,7 +92,7 @@ func (s *scanner) scan(text string) {
 	for i := 0; i < len(text); {
 		b := text[i]
 		at := int32(i)
-		w, g := byte(spaceSymbol), byte(0)
+		var w, g byte
 		if b < utf8.RuneSelf {
 			w, g = sym.word[b], sym.gram[b]
 			if b-'A' < 26 && !space && words.splits(i) {

@@ -52,7 +52,8 @@ type example struct {
 	generated bool
 }
 
-// Train finds weights. The same samples give the same weights, on any machine.
+// Train finds weights. The same samples give the same weights on machines of one architecture;
+// others may round differently.
 func Train(samples []Sample, rates Rates) (*Model, error) {
 	lex, err := newLexicon()
 	if err != nil {
@@ -291,8 +292,9 @@ const (
 
 // fit joins the sensors: gradient descent over the chunk that stands for each example.
 func (m *Model) fit(lex *lexicon, ex []example, cand [][]candidate) {
-	prior := make([]float32, len(m.features))
-	for i := range prior {
+	k := len(m.features)
+	prior := make([]float32, k+3)
+	for i := range k {
 		kind, strength := lex.describe(i)
 		prior[i] = [...]float32{0, 0.1, 0.8, 1.6}[strength]
 		if kind == "mention" {
@@ -300,8 +302,7 @@ func (m *Model) fit(lex *lexicon, ex []example, cand [][]candidate) {
 		}
 	}
 	// The parameters are those of the features, then up, down and bias.
-	k := len(prior)
-	prior = append(prior, 0.8, 0.8, -1.5)
+	prior[k], prior[k+1], prior[k+2] = 0.8, 0.8, -1.5
 	p := slices.Clone(prior)
 	grad, first, second := make([]float64, len(p)), make([]float64, len(p)), make([]float64, len(p))
 	total := float32(0)
