@@ -30,6 +30,11 @@ func KnownOf(list []alert.Entity) []Known {
 		switch e := &list[i]; e.Type {
 		case alert.Account, alert.Host, alert.Mailbox, alert.MailMessage:
 			out = append(out, Known{e.Type, e.Value, e.Properties})
+		case alert.DNS:
+			// A name without a domain is asked for in the own network alone: it is a machine's.
+			if !strings.Contains(e.Value, ".") {
+				out = append(out, Known{alert.Host, e.Value, nil})
+			}
 		}
 	}
 	return out

@@ -372,6 +372,8 @@ func (w *walker) field(name string) {
 		return
 	}
 	switch {
+	case strings.HasSuffix(n, "managername") || strings.HasSuffix(n, "agentname") || strings.HasSuffix(n, "sensorname"):
+		w.hostValue(whole)
 	case strings.HasSuffix(n, "displayname") && strings.Contains(n, "user"):
 		w.accountAt(whole)
 	case strings.HasSuffix(n, "cookie") && len(w.text) >= 8:
