@@ -124,7 +124,7 @@ func attacks(t *testing.T) []string {
 }
 
 // malicious are the examples that the reasoner calls attacks without a model.
-func malicious(t *testing.T, n *Node, ctx context.Context) (natives [][]byte) {
+func malicious(ctx context.Context, t *testing.T, n *Node) (natives [][]byte) {
 	t.Helper()
 	alerts := linked(t, n)
 	if err := n.Offer(ctx, alerts); err != nil {
@@ -134,7 +134,7 @@ func malicious(t *testing.T, n *Node, ctx context.Context) (natives [][]byte) {
 		t.Fatal(err)
 	}
 	for i := range alerts {
-		if inv := verdictOf(t, n, ctx, &alerts[i]); inv.Verdict.Classification == evidence.TruePositive {
+		if inv := verdictOf(ctx, t, n, &alerts[i]); inv.Verdict.Classification == evidence.TruePositive {
 			natives = append(natives, alerts[i].RawPayload)
 		}
 	}
@@ -144,7 +144,7 @@ func malicious(t *testing.T, n *Node, ctx context.Context) (natives [][]byte) {
 	return natives
 }
 
-func verdictOf(t *testing.T, n *Node, ctx context.Context, a *alert.Alert) *investigate.Investigation {
+func verdictOf(ctx context.Context, t *testing.T, n *Node, a *alert.Alert) *investigate.Investigation {
 	t.Helper()
 	loc, err := n.Engine.Locate(ctx, "default", a.Source, a.ID)
 	if err != nil {
@@ -168,7 +168,7 @@ func badness(c evidence.Classification) int {
 func TestObedientModelMovesNothingTowardsBenign(t *testing.T) {
 	var natives [][]byte
 	runNode(t, Options{Config: config.Default()}, func(ctx context.Context, n *Node) error {
-		natives = malicious(t, n, ctx)
+		natives = malicious(ctx, t, n)
 		return nil
 	})
 	var spliced []alert.Alert
@@ -200,7 +200,7 @@ func TestObedientModelMovesNothingTowardsBenign(t *testing.T) {
 			return err
 		}
 		for i := range spliced {
-			inv := verdictOf(t, n, ctx, &spliced[i])
+			inv := verdictOf(ctx, t, n, &spliced[i])
 			alone[inv.ID] = verdict{inv.Verdict.Classification, inv.Verdict.Probability}
 		}
 		return nil
@@ -223,7 +223,7 @@ func TestObedientModelMovesNothingTowardsBenign(t *testing.T) {
 		}
 		seen, opinions, refused := map[string]bool{}, 0, 0
 		for i := range spliced {
-			inv := verdictOf(t, n, ctx, &spliced[i])
+			inv := verdictOf(ctx, t, n, &spliced[i])
 			if seen[inv.ID] {
 				continue
 			}
@@ -326,7 +326,7 @@ func TestNoPersonalDataLeaves(t *testing.T) {
 		}
 		private := map[string]string{}
 		for i := range alerts {
-			for _, e := range verdictOf(t, n, ctx, &alerts[i]).Entities {
+			for _, e := range verdictOf(ctx, t, n, &alerts[i]).Entities {
 				if v := personal(&e); v != "" {
 					private[strings.ToLower(v)] = string(e.Type)
 				}
@@ -403,14 +403,14 @@ func wordIn(text, value string) int {
 // quick is a clock that runs faster than the machine's.
 type quick struct {
 	start  time.Time
-	factor time.Duration
+	factor int64
 }
 
 func (q quick) Now() time.Time {
-	return q.start.Add(time.Since(q.start) * q.factor).UTC().Truncate(time.Microsecond)
+	return q.start.Add(time.Duration(int64(time.Since(q.start)) * q.factor)).UTC().Truncate(time.Microsecond)
 }
 
-func (q quick) NewTimer(d time.Duration) *time.Timer { return time.NewTimer(d / q.factor) }
+func (q quick) NewTimer(d time.Duration) *time.Timer { return time.NewTimer(time.Duration(int64(d) / q.factor)) }
 
 var _ clock.Clock = quick{}
 
@@ -463,7 +463,7 @@ func TestC12BothProvidersDown(t *testing.T) {
 			return err
 		}
 		for i := range alerts {
-			inv := verdictOf(t, n, ctx, &alerts[i])
+			inv := verdictOf(ctx, t, n, &alerts[i])
 			if inv.Verdict.Classification == "" || inv.Degradation != investigate.DeterministicOnly || inv.State != investigate.AwaitingHuman {
 				t.Fatalf("%s: %s, %s, %s", alerts[i].ID, inv.Verdict.Classification, inv.Degradation, inv.State)
 			}

@@ -283,11 +283,11 @@ func (m *Models) failed(err error) (*gateway.Reply, error) {
 	return reply, &gateway.Unavailable{Until: until, Err: err}
 }
 
-// What the router is asked and answers, for whoever may not import it.
-type (
-	RouteAsk = route.Ask
-	Decision = route.Decision
-)
+// RouteAsk is what the router is asked, for whoever may not import it.
+type RouteAsk = route.Ask
+
+// Decision is what the router answers.
+type Decision = route.Decision
 
 // Route says which model would be asked, and why. Nothing is asked or spent.
 func (m *Models) Route(a RouteAsk) Decision { return m.router.Route(a) }
