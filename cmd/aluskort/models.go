@@ -33,7 +33,7 @@ func (f *modelFlags) apply(e *env, w *workspace) error {
 		m := config.Default().Models
 		m.Provider, m.Profile, m.Ask = "simulated", e.config.Models.Profile, e.config.Models.Ask
 		m.Budget = config.Budget{Soft: 1e6, Hard: 1e6, Hour: 1e6, Investigation: 1e6}
-		m.Slots = 64
+		m.Slots, m.Tier = 64, "unlimited"
 		e.config.Models = m
 	default:
 		return &usageError{fmt.Sprintf("--model %s: use simulated or configured", f.Model)}

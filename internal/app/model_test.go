@@ -33,6 +33,7 @@ func asking(s *simulated.Server) Options {
 	o := Options{Config: config.Default(), Unhurried: true, ModelTransport: s.Transport()}
 	m := &o.Config.Models
 	m.Provider, m.BaseURL, m.Key, m.Slots = "anthropic", simulated.BaseURL, "key", 16
+	m.Tier = "unlimited"
 	m.Ask = config.Ask{Critical: "always", High: "always", Medium: "always", Low: "always", Informational: "always"}
 	m.Budget = config.Budget{Soft: 1e6, Hard: 1e6, Hour: 1e6, Investigation: 1e6}
 	return o
@@ -410,7 +411,10 @@ func (q quick) Now() time.Time {
 	return q.start.Add(time.Duration(int64(time.Since(q.start)) * q.factor)).UTC().Truncate(time.Microsecond)
 }
 
-func (q quick) NewTimer(d time.Duration) *time.Timer { return time.NewTimer(time.Duration(int64(d) / q.factor)) }
+// NewTimer leaves short waits as they are: they only keep a loop from spinning.
+func (q quick) NewTimer(d time.Duration) *time.Timer {
+	return time.NewTimer(max(time.Duration(int64(d)/q.factor), min(d, 2*time.Millisecond)))
+}
 
 var _ clock.Clock = quick{}
 
@@ -420,7 +424,7 @@ var _ clock.Clock = quick{}
 func TestC12BothProvidersDown(t *testing.T) {
 	count := 10_000
 	if testing.Short() {
-		count = 600
+		count = 1000
 	}
 	var down atomic.Bool
 	down.Store(true)
@@ -445,7 +449,7 @@ func TestC12BothProvidersDown(t *testing.T) {
 	// Only what is severe is asked about, so that the drain is over soon.
 	o.Config.Models.Ask = config.Ask{Critical: "always", High: "always", Medium: "never", Low: "never", Informational: "never"}
 	runNode(t, o, func(ctx context.Context, n *Node) error {
-		first := many(n, t, 1, 0)
+		first := many(n, t, 1, 3)
 		if err := n.Offer(ctx, first); err != nil {
 			return err
 		}
@@ -453,7 +457,7 @@ func TestC12BothProvidersDown(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		alerts := many(n, t, count, 1)
+		alerts := many(n, t, count, 4)
 		for part := range slices.Chunk(alerts, 500) {
 			if err := n.Offer(ctx, part); err != nil {
 				return err
@@ -521,9 +525,14 @@ func many(n *Node, t *testing.T, count, from int) (out []alert.Alert) {
 	}
 	for i := from; len(out) < count; i++ {
 		b, _ := splice(natives[i%len(natives)], "commandLine", fmt.Sprint("/run:", i), i)
-		if i%10 == 3 { // Wazuh's level of a critical alert
-			b = levels.ReplaceAll(b, []byte(`"level":15`))
+		level := 10 // Wazuh's level of a medium alert
+		switch i % 10 {
+		case 3:
+			level = 15 // critical
+		case 7:
+			level = 12 // high
 		}
+		b = levels.ReplaceAll(b, fmt.Appendf(nil, `"level":%d`, level))
 		a, err := n.Registry.Normalise(ingest.Record{Raw: b}, "wazuh", "default", time.Now())
 		if err != nil {
 			t.Fatal(err)

@@ -94,7 +94,8 @@ type Models struct {
 	Slots int `yaml:"slots"`
 	// Ask says for which verdicts a model is asked, by severity: never, uncertain or always.
 	Ask Ask `yaml:"ask"`
-	// Tier is the quota of the tenant: premium, standard or trial.
+	// Tier is the quota of calls a tenant has in an hour: premium 500, standard 100, trial 20, or
+	// unlimited; the budget holds whatever it is.
 	Tier string `yaml:"tier"`
 	// Budget bounds what is spent.
 	Budget Budget `yaml:"budget"`
@@ -362,7 +363,7 @@ func (m *Models) check(wrong func(key, format string, args ...any)) {
 		}
 	}
 	oneOf("models.profile", m.Profile, "default", "seed", "local")
-	oneOf("models.tier", m.Tier, "premium", "standard", "trial")
+	oneOf("models.tier", m.Tier, "premium", "standard", "trial", "unlimited")
 	for _, a := range [][2]string{
 		{"critical", m.Ask.Critical}, {"high", m.Ask.High}, {"medium", m.Ask.Medium}, {"low", m.Ask.Low}, {"informational", m.Ask.Informational},
 	} {

@@ -14,7 +14,9 @@ const (
 	insertRisk = `INSERT INTO risk (key, seen, investigation, bits)`
 	upsertRisk = `ON CONFLICT (key, seen, investigation) DO UPDATE SET bits = excluded.bits`
 	deleteRisk = `DELETE FROM risk WHERE key = $1 AND seen = $2 AND investigation = $3`
-	selectRisk = `SELECT seen, bits FROM risk WHERE key = $1 AND seen BETWEEN $2 AND $3`
+	// The latest 200 are enough: three anchors of an hour make a host's risk high already, and the
+	// look-up stays short on a host under ten thousand alerts.
+	selectRisk = `SELECT seen, bits FROM risk WHERE key = $1 AND seen BETWEEN $2 AND $3 ORDER BY seen DESC LIMIT 200`
 	anyRisk    = `SELECT 1 FROM risk WHERE key = $1 LIMIT 1`
 )
 

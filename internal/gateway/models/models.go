@@ -33,7 +33,8 @@ type Config struct {
 	Endpoints []Endpoint
 	// Profile and Table choose models and prices; Table is a file over the profile.
 	Profile, Table string
-	// Budget bounds what is spent; Plan (premium, standard, trial) is the quota of every tenant.
+	// Budget bounds what is spent; Plan (premium, standard, trial, unlimited) is the quota of calls
+	// that every tenant has in an hour.
 	Budget Budget
 	Plan   string
 	// Unhurried lifts the rates per minute and lets Slots questions run at once in every queue:
@@ -112,7 +113,7 @@ func Open(ctx context.Context, cfg Config) (*Models, error) {
 		return nil, err
 	}
 	m.ledger, err = spend.Open(ctx, spend.Config{
-		DB: cfg.DB, Table: m.table, Limits: cfg.Budget.limits(), Clock: cfg.Clock, IDs: cfg.IDs, Emit: cfg.emit(),
+		DB: cfg.DB, Table: m.table, Limits: cfg.limits(), Clock: cfg.Clock, IDs: cfg.IDs, Emit: cfg.emit(),
 	})
 	if err != nil {
 		return nil, err
@@ -133,6 +134,17 @@ func (m *Models) Close() {
 	for _, c := range m.close {
 		c()
 	}
+}
+
+// unlimited is the plan without a quota of calls.
+const unlimited = "unlimited"
+
+func (c *Config) limits() spend.Limits {
+	l := c.Budget.limits()
+	if c.Plan == unlimited {
+		l.Quota = map[spend.Plan]int64{unlimited: spend.Unlimited}
+	}
+	return l
 }
 
 func (b Budget) limits() spend.Limits {
