@@ -230,6 +230,8 @@ func decisionOperations() map[string]operation {
 		"POST /api/v1/investigations/{id}/feedback": {id: "feedback", summary: "Give a person's verdict and close.", in: DecisionRequest{}, out: Detail{}},
 		"GET /api/v1/groups":                        {id: "listGroups", summary: "What is proposed as benign, in groups.", out: GroupList{}},
 		"POST /api/v1/groups/{key}/confirm":         {id: "confirmGroup", summary: "Confirm the members that were looked at.", in: ConfirmRequest{}, out: Confirmed{}},
+		"GET /api/v1/plans":                         {id: "listPlans", summary: "What waits for approval, put together by what it asks for.", out: PlanList{}},
+		"POST /api/v1/plans/{key}/approve":          {id: "approvePlan", summary: "Approve the members of a plan that were seen.", in: PlanRequest{}, out: Approved{}},
 	}
 }
 
