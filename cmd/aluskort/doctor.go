@@ -19,19 +19,21 @@ import (
 	"github.com/aluskort/aluskort/internal/engine/bus"
 	"github.com/aluskort/aluskort/internal/engine/store"
 	"github.com/aluskort/aluskort/internal/engine/store/sqlite"
+	"github.com/aluskort/aluskort/internal/gateway/models"
 	"github.com/aluskort/aluskort/internal/knowledge/intel"
 	"github.com/aluskort/aluskort/internal/knowledge/taxonomy"
 	shipped "github.com/aluskort/aluskort/rules"
 )
 
 type doctorCmd struct {
-	JSON bool `name:"json" help:"Print JSON."`
+	JSON   bool `name:"json" help:"Print JSON."`
+	Models bool `name:"models" help:"Ask the configured models a few harmless questions, which costs some thousand tokens."`
 }
 
 // Run examines the installation. It changes nothing, takes no lock and starts no broker, so it
 // works beside a running server.
 func (c *doctorCmd) Run(e *env) error {
-	found := doctor.Run(e.ctx, checks(e))
+	found := doctor.Run(e.ctx, append(checks(e), doctor.Models(func(ctx context.Context) (doctor.ModelReport, error) { return modelReport(ctx, e, c.Models) })))
 	write := doctor.Write
 	if c.JSON {
 		write = doctor.WriteJSON
@@ -68,6 +70,37 @@ func checks(e *env) []doctor.Check {
 			return info.PID, err == nil && info.Address == e.config.Listen && doctor.Alive(info.PID)
 		}),
 	)
+}
+
+// modelReport reads what the configuration says of models in a state of its own and, if told to,
+// asks them.
+func modelReport(_ context.Context, e *env, ask bool) (r doctor.ModelReport, err error) {
+	if r.Provider = e.config.Models.Provider; r.Provider == "" {
+		return r, nil
+	}
+	r.Probed, r.Unfit = ask, map[string]string{}
+	err = withModels(e, true, func(ctx context.Context, n *app.Node) error {
+		status, _, err := n.ModelStatus(ctx)
+		if err != nil || !ask {
+			return err
+		}
+		r.Notes = status.Warnings
+		n.ProbeModels(ctx, func(f *models.Fitness) {
+			name := f.Provider + "/" + f.Model
+			if f.Fit() {
+				r.Fit = append(r.Fit, name)
+				return
+			}
+			for _, k := range f.Checks {
+				if k.Outcome != "pass" {
+					r.Unfit[name] = k.Name + ": " + k.Detail
+					return
+				}
+			}
+		})
+		return nil
+	})
+	return r, err
 }
 
 func exists(path string) bool {

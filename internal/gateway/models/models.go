@@ -84,6 +84,7 @@ type Models struct {
 	ledger *spend.Ledger
 	router *route.Router
 	byName map[string]llm.Provider
+	alarm  priceAlarm
 	close  []func()
 }
 
@@ -258,6 +259,9 @@ func (m *Models) ask(a gateway.Ask) route.Ask {
 
 // account adds up what all attempts took.
 func (m *Models) account(r *gateway.Reply, attempts []route.Attempt) {
+	if e := m.alarm.note(m.cfg.Clock.Now(), attempts); e != nil && m.cfg.Notify != nil {
+		m.cfg.Notify(*e)
+	}
 	for i := range attempts {
 		a := &attempts[i]
 		if !a.Made {

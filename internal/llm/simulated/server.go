@@ -105,6 +105,9 @@ func (s *Server) routes() {
 	s.mux.HandleFunc("GET /v1/messages/batches/{id}/results", s.anthropicResults)
 	s.mux.HandleFunc("POST /v1/messages/batches/{id}/cancel", s.anthropicCancel)
 	s.mux.HandleFunc("POST /v1/chat/completions", s.openaiChat)
+	s.mux.HandleFunc("GET /v1/models", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, map[string]any{"object": "list", "data": []any{map[string]any{"id": "simulated", "object": "model", "owned_by": "simulated"}}})
+	})
 	s.mux.HandleFunc("POST /v1/files", s.openaiUpload)
 	s.mux.HandleFunc("GET /v1/files/{id}/content", s.openaiFile)
 	s.mux.HandleFunc("POST /v1/batches", s.openaiSubmit)
