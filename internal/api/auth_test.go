@@ -65,6 +65,10 @@ func surface() []struct {
 		{"POST", "/api/v1/priors/refit", []token.Role{token.Admin}},
 		{"GET", "/api/v1/plans", read},
 		{"POST", "/api/v1/plans/none/approve", decide},
+		{"POST", "/v1/llm/complete", []token.Role{token.Admin}},
+		{"POST", "/v1/llm/stream", []token.Role{token.Admin}},
+		{"POST", "/v1/route", []token.Role{token.Admin}},
+		{"GET", "/api/v1/models", read},
 		{"POST", "/api/v1/intel/import", []token.Role{token.Admin}},
 		{"POST", "/api/v1/taxonomy/import", []token.Role{token.Admin}},
 	}

@@ -91,7 +91,7 @@ func (a *API) modelRoutes(routes map[string]map[string]endpoint) {
 func modelOperations() map[string]operation {
 	return map[string]operation{
 		"POST /v1/llm/complete": {id: "askModel", summary: "Ask a model through the gateway; the answer is checked and whole.", in: ModelRequest{}, out: ModelAnswer{}},
-		"POST /v1/llm/stream":   {id: "askModelStream", summary: "The same as server-sent events: \"waiting\" while the model works, then one \"answer\" or \"problem\".", in: ModelRequest{}, text: true},
+		"POST /v1/llm/stream":   {id: "askModelStream", summary: "The same as server-sent events: \"waiting\" while the model works, then one \"answer\" or \"problem\".", in: ModelRequest{}, stream: true},
 		"POST /v1/route":        {id: "routeModel", summary: "Which model would be asked, and why. Nothing is asked or spent.", in: models.RouteAsk{}, out: models.Decision{}},
 		"GET /api/v1/models":    {id: "modelStatus", summary: "Degradation level, providers, spending of the month.", out: models.Report{}},
 	}

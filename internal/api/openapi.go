@@ -26,6 +26,7 @@ type operation struct {
 	// unless it is given.
 	out    any
 	text   bool
+	stream bool // the answer is a stream of server-sent events
 	status int
 	// failed is a value of the type of every other answer; nil is a Problem.
 	failed any
@@ -151,6 +152,8 @@ func (s *schemas) responses(op *operation) map[string]any {
 	}
 	body := map[string]any{"description": http.StatusText(status)}
 	switch {
+	case op.stream:
+		body["content"] = map[string]any{"text/event-stream": map[string]any{"schema": map[string]any{"type": "string"}}}
 	case op.text:
 		body["content"] = map[string]any{"text/plain": map[string]any{"schema": map[string]any{"type": "string"}}}
 	case op.out != nil:
