@@ -9,7 +9,10 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -28,7 +31,7 @@ type Report struct {
 func LoadDir(fsys fs.FS) ([]*Rule, Report, error) {
 	var rules []*Rule
 	var rep Report
-	byID := make(map[string]*Rule)
+	var names []string
 	err := fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return fmt.Errorf("sigma: read rules: %w", err)
@@ -43,10 +46,13 @@ func LoadDir(fsys fs.FS) ([]*Rule, Report, error) {
 		if ext := path.Ext(base); ext != ".yml" && ext != ".yaml" || !d.Type().IsRegular() {
 			return nil
 		}
-		rep.Files++
-		loaded, problems := loadFile(fsys, name)
-		rep.Problems = append(rep.Problems, problems...)
-		for _, r := range loaded {
+		names = append(names, name)
+		return nil
+	})
+	byID := make(map[string]*Rule)
+	for _, f := range loadFiles(fsys, names) {
+		rep.Problems = append(rep.Problems, f.problems...)
+		for _, r := range f.rules {
 			if first := byID[r.ID]; first != nil {
 				rep.Problems = append(rep.Problems, duplicateOf(r, first))
 				continue
@@ -54,10 +60,31 @@ func LoadDir(fsys fs.FS) ([]*Rule, Report, error) {
 			byID[r.ID] = r
 			rules = append(rules, r)
 		}
-		return nil
-	})
-	rep.Rules = len(rules)
+	}
+	rep.Files, rep.Rules = len(names), len(rules)
 	return rules, rep, err
+}
+
+// loaded is what a file holds.
+type loaded struct {
+	rules    []*Rule
+	problems []*RuleError
+}
+
+// loadFiles reads files on all processors, since a start waits for it, and returns them in order.
+func loadFiles(fsys fs.FS, names []string) []loaded {
+	out := make([]loaded, len(names))
+	var next atomic.Int64
+	var readers sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(names)) {
+		readers.Go(func() {
+			for i := int(next.Add(1)) - 1; i < len(names); i = int(next.Add(1)) - 1 {
+				out[i].rules, out[i].problems = loadFile(fsys, names[i])
+			}
+		})
+	}
+	readers.Wait()
+	return out
 }
 
 func duplicateOf(r, first *Rule) *RuleError {
