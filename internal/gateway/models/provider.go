@@ -7,7 +7,6 @@ import (
 	"github.com/aluskort/aluskort/internal/clock"
 	"github.com/aluskort/aluskort/internal/llm"
 	"github.com/aluskort/aluskort/internal/llm/anthropic"
-	"github.com/aluskort/aluskort/internal/llm/openai"
 	"github.com/aluskort/aluskort/internal/llm/simulated"
 )
 
@@ -20,11 +19,7 @@ func provider(e *Endpoint, clk clock.Clock) (llm.Provider, error) {
 	case "anthropic":
 		return anthropic.New(anthropic.Config{BaseURL: e.BaseURL, Key: key, Clock: clk, Transport: e.Transport}), nil
 	case "openai":
-		c := openai.Config{BaseURL: e.BaseURL, Key: key, Clock: clk, Transport: e.Transport}
-		if e.BaseURL == "" {
-			c.Abilities = openai.Vendor()
-		}
-		return openai.New(c), nil
+		return openaiProvider(e, key, clk)
 	}
 	return nil, fmt.Errorf("models: provider %q; use anthropic, openai or simulated", e.Kind)
 }
@@ -32,7 +27,7 @@ func provider(e *Endpoint, clk clock.Clock) (llm.Provider, error) {
 // remembered is how many requests a simulated server keeps: nobody looks at them.
 const remembered = 1
 
-// simulate replaces a simulated endpoint by both vendors' protocols, spoken by a server inside
+// simulate replaces a simulated endpoint by the vendors' protocols that this build has, spoken by a server inside
 // this process that no network reaches.
 func (m *Models) simulate(endpoints []Endpoint) []Endpoint {
 	var out []Endpoint
@@ -47,9 +42,10 @@ func (m *Models) simulate(endpoints []Endpoint) []Endpoint {
 		})
 		m.close = append(m.close, s.Close)
 		key := func(context.Context) (string, error) { return "simulated", nil }
-		out = append(out,
-			Endpoint{Kind: "anthropic", BaseURL: simulated.BaseURL, Key: key, Transport: s.Transport()},
-			Endpoint{Kind: "openai", BaseURL: simulated.BaseURL + "/v1", Key: key, Transport: s.Transport()})
+		out = append(out, Endpoint{Kind: "anthropic", BaseURL: simulated.BaseURL, Key: key, Transport: s.Transport()})
+		if hasOpenAI {
+			out = append(out, Endpoint{Kind: "openai", BaseURL: simulated.BaseURL + "/v1", Key: key, Transport: s.Transport()})
+		}
 	}
 	return out
 }
