@@ -38,8 +38,10 @@ func (w *walker) backslash(i int) int {
 	switch n := p - i; {
 	case n <= 2 && foldPrefix(rest, `registry\`):
 		return w.windows(alert.IndicatorRegistry, p-1, p+len(`registry`))
-	case n <= 2 && (foldPrefix(rest, `device\`) || foldPrefix(rest, `systemroot\`)):
-		return w.windows(alert.IndicatorPath, p-1, p-1)
+	case n <= 2 && foldPrefix(rest, `device\`):
+		return w.windows(alert.IndicatorPath, p-1, p+len(`device`))
+	case n <= 2 && foldPrefix(rest, `systemroot\`):
+		return w.windows(alert.IndicatorPath, p-1, p+len(`systemroot`))
 	case n == 2 || n == 4:
 		server := 0
 		for server < len(rest) && classes[rest[server]]&(cDigit|cHex|cLetter|cDash|cDot) != 0 {
