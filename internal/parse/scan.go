@@ -206,8 +206,13 @@ func (w *walker) token(i, j int, acc class) int {
 			return end
 		}
 	}
-	if acc&cDot != 0 && w.dotted(i, j, acc) {
-		return j
+	if acc&cDot != 0 {
+		if end := w.tagged(j, next); end > 0 {
+			return end
+		}
+		if w.dotted(i, j, acc) {
+			return j
+		}
 	}
 	if j-i >= 32 {
 		w.hashes(i, j)

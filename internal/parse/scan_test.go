@@ -152,6 +152,8 @@ var scanRows = []struct{ text, want string }{
 	{"mailto:alice@example.com?subject=x", "email alice@example.com"},
 	{"first.last@sub.example.co.uk.", "email first.last@sub.example.co.uk"},
 	{"author@project.rs", "email author@project.rs"},
+	{"shop.com+list@example.com", "email shop.com+list@example.com"}, // no domain shop.com
+	{"shop.com+list@nowhere", "domain shop.com"},
 	{"<AB1P264MB0001.AB1P264.PROD@AB1P264MB0001.AB1P264.PROD.OUTLOOK.COM>", ""},
 	{"root@localhost", ""},
 	{"alice@corp.internal", ""},
@@ -192,6 +194,7 @@ var scanRows = []struct{ text, want string }{
 	{`\\\\fileserver\\share\\a.docx`, `path \\fileserver\share\a.docx`},
 	{`%APPDATA%\evil\a.exe`, `path %APPDATA%\evil\a.exe`},
 	{`%ProgramFiles(x86)%\a\b.exe`, `path %ProgramFiles(x86)%\a\b.exe`},
+	{`\Device\`, ""},
 	{`\Device\HarddiskVolume3\Windows\a.exe`, `path \Device\HarddiskVolume3\Windows\a.exe`},
 	{`ntdll at C:\Windows\ntdll.dll+161fc4|x`, `path C:\Windows\ntdll.dll`},
 	{`\\Device\\HarddiskVolume3\\a.exe`, `path \Device\HarddiskVolume3\a.exe`},

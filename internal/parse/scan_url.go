@@ -273,6 +273,22 @@ func (w *walker) mail(i, j, p int, defanged bool) int {
 	return w.mailFrom(w.text[i:j], i, p, defanged)
 }
 
+// tagged tries a mail address whose local part goes on behind the word that ends at j, as in
+// first.last+list@example.org: before the word is taken for a host name.
+func (w *walker) tagged(j int, next byte) int {
+	if next != '+' && next != '%' {
+		return 0
+	}
+	limit := min(len(w.text), j+maxLocal)
+	for j < limit && (isWord(w.text[j]) && w.text[j] < 0x80 || strings.IndexByte("+%.-", w.text[j]) >= 0) {
+		j++
+	}
+	if w.byteAt(j) != '@' {
+		return 0
+	}
+	return w.mail(j, j, j+1, false)
+}
+
 // mailFrom tries local, which began at start, as the local part before the domain from p on.
 func (w *walker) mailFrom(local string, start, p int, defanged bool) int {
 	if local == "" || len(local) > maxLocal || local[len(local)-1] == '.' {
