@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 
 	"github.com/aluskort/aluskort/internal/alert"
+	"github.com/aluskort/aluskort/internal/audit"
 	"github.com/aluskort/aluskort/internal/ingest"
 )
 
@@ -55,7 +56,7 @@ type intake struct {
 	letters []Letter
 	receipt Receipt
 	records int
-	refused Rejections
+	refused audit.Rejections
 }
 
 // take reads a body, and returns once everything in it is durable.

@@ -227,7 +227,7 @@ func (n *Node) build(ctx context.Context) error {
 		return err
 	}
 	base := func() pipeline.Stage {
-		return pipeline.Stage{Bus: n.Bus, Clock: n.opts.Clock, Log: n.opts.Log}
+		return pipeline.Stage{Bus: n.Bus, Clock: n.opts.Clock, Log: n.opts.Log, Record: n.Record, Owner: n.opts.Config.Tenant}
 	}
 	parser := &pipeline.Parser{Stage: base(), Entities: n.newParser(), Blobs: blobs, Fields: n.Registry.Fields, OnDead: n.flow.dead, Normalise: n.normalise}
 	orchestrator := &pipeline.Orchestrator{Stage: base(), Engine: n.Engine, Steady: &n.steady, Blobs: blobs, Fields: n.Registry.Fields, OnDead: n.flow.dead,

@@ -2,11 +2,16 @@ package app
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
+	"math"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/aluskort/aluskort/internal/api"
+	"github.com/aluskort/aluskort/internal/audit"
 	"github.com/aluskort/aluskort/internal/engine/bus"
 	"github.com/aluskort/aluskort/internal/orchestrate"
 )
@@ -45,7 +50,7 @@ func TestB6DeadLettersAreReplayed(t *testing.T) {
 		for {
 			_, err := n.Engine.Locate(ctx, "default", "wazuh", "replayed-1")
 			if err == nil {
-				return n.Settled(ctx)
+				return errors.Join(n.Settled(ctx), rejectionIsRecorded(ctx, n))
 			}
 			if !errors.Is(err, orchestrate.ErrNotFound) || ctx.Err() != nil {
 				return err
@@ -56,4 +61,22 @@ func TestB6DeadLettersAreReplayed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+
+// rejectionIsRecorded looks for the record of the parser's dead letter: it names no tenant, so the
+// operator's trail has it, with the digest of its bytes.
+func rejectionIsRecorded(ctx context.Context, n *Node) error {
+	digest := sha256.Sum256([]byte("no frame\x00\xff"))
+	found := false
+	err := n.Audit.Records(ctx, "default", 0, math.MaxInt64, func(r audit.Record) error {
+		text := string(r.Bytes)
+		found = found || strings.Contains(text, `"event_type":"alert.rejected"`) && strings.Contains(text, `"source_service":"entity-parser"`) &&
+			strings.Contains(text, hex.EncodeToString(digest[:]))
+		return nil
+	})
+	if err == nil && !found {
+		err = errors.New("no record of the record that the parser refused")
+	}
+	return err
 }

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/aluskort/aluskort/internal/alert"
-	"github.com/aluskort/aluskort/internal/api"
 	"github.com/aluskort/aluskort/internal/audit"
 	"github.com/aluskort/aluskort/internal/auditlog"
 	"github.com/aluskort/aluskort/internal/ingest"
@@ -87,7 +86,7 @@ func NewSession(n *Node, source, tenant string, times *Times) *Session {
 // records so far; it may be nil.
 func (s *Session) Read(ctx context.Context, r io.Reader, name string, progress func(records int)) error {
 	var batch []alert.Alert
-	var refused api.Rejections
+	var refused audit.Rejections
 	flush := func() error {
 		if len(batch) == 0 {
 			return nil
@@ -121,11 +120,11 @@ func (s *Session) Read(ctx context.Context, r io.Reader, name string, progress f
 }
 
 // recordRefused puts one record about the refused records of an input into the audit trail.
-func (s *Session) recordRefused(ctx context.Context, refused *api.Rejections) error {
+func (s *Session) recordRefused(ctx context.Context, refused *audit.Rejections) error {
 	if refused.Count() == 0 {
 		return nil
 	}
-	event, err := refused.Event(s.node.opts.Clock.Now())
+	event, err := refused.Event("intake", s.node.opts.Clock.Now())
 	if err != nil {
 		return err
 	}

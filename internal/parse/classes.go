@@ -11,7 +11,7 @@ const (
 	cHex                      // a-f, A-F
 	cLetter                   // every other letter, and '_'
 	cHigh                     // beyond ASCII
-	cStart                    // not in a word, but may begin an indicator: \ / % : ~
+	cStart                    // not in a word, but may begin an indicator, or be in one: \ / % : ~ @
 	cFollow                   // behind a word, makes it worth a look: : @ \ [ ( {
 	cPath                     // part of a Unix path
 	cName                     // part of a component of a Windows path or registry key
@@ -42,7 +42,7 @@ func buildClasses() (t [256]class) {
 	}
 	set(".", cToken|cDot|cPath|cName|cURL)
 	set("-", cToken|cDash|cPath|cName|cURL)
-	set("\\/%:~", cStart)
+	set("\\/%:~@", cStart)
 	set(":@\\[({", cFollow)
 	set("/+@%~=#", cPath)
 	set(" !#$%&'()+,;=@[]^`{}~", cName)

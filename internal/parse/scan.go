@@ -299,6 +299,8 @@ func (w *walker) punct(i int) int {
 		}
 	case '%':
 		end = w.envPath(i)
+	case '@': // behind a word it was tried already; a local part may end in other bytes
+		end = w.mail(i, i, i+1, false)
 	case ':':
 		if w.byteAt(i+1) == ':' && w.byteAt(i-1) != ']' && w.byteAt(i-1) != ':' {
 			end = w.ipv6(i)

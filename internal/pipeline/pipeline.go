@@ -9,7 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -36,6 +38,12 @@ type Stage struct {
 	Bus   *bus.Bus
 	Clock clock.Clock
 	Log   *slog.Logger
+	// Record writes audit events of a tenant in a transaction of their own: those about dead
+	// letters. Nil writes none.
+	Record func(ctx context.Context, tenant string, events []audit.Event) error
+	// Owner is the tenant whose trail has what nobody else's can have: records that do not say
+	// whose they are.
+	Owner string
 	// failing is set while an engine that the stage needs does not answer.
 	failing atomic.Bool
 }
@@ -71,7 +79,7 @@ func (s *Stage) retry(ctx context.Context, what string, permanent func(error) bo
 	}
 }
 
-// deadLetters stores letters, however long that takes.
+// deadLetters stores letters and says so in the audit trail, however long that takes.
 func (s *Stage) deadLetters(ctx context.Context, letters []bus.DeadLetter) error {
 	if len(letters) == 0 {
 		return nil
@@ -79,7 +87,45 @@ func (s *Stage) deadLetters(ctx context.Context, letters []bus.DeadLetter) error
 	for _, l := range letters {
 		s.Log.Warn("dead letter", "stage", l.Stage, "reason", l.Reason, "topic", l.Original.Topic, "offset", l.Original.Offset, "error", l.Err)
 	}
-	return s.retry(ctx, "dead letters", nil, func() error { return s.Bus.DeadLetter(ctx, letters...) })
+	if err := s.retry(ctx, "dead letters", nil, func() error { return s.Bus.DeadLetter(ctx, letters...) }); err != nil {
+		return err
+	}
+	return s.recordLetters(ctx, letters)
+}
+
+// recordLetters writes one audit record for the letters of each tenant. A restart before the
+// offset is stored buries and records again.
+func (s *Stage) recordLetters(ctx context.Context, letters []bus.DeadLetter) error {
+	if s.Record == nil {
+		return nil
+	}
+	sums := map[string]*audit.Rejections{}
+	for i := range letters {
+		l := &letters[i]
+		header, _ := l.Original.Header(bus.HeaderTenant)
+		tenant := string(header)
+		if audit.CheckTenant(tenant) != nil {
+			tenant = s.Owner
+		}
+		sum := sums[tenant]
+		if sum == nil {
+			sum = &audit.Rejections{}
+			sums[tenant] = sum
+		}
+		source, _ := l.Original.Header(HeaderSource)
+		sum.Add(string(source), l.Reason+": "+l.Err, l.Original.Value)
+	}
+	for _, tenant := range slices.Sorted(maps.Keys(sums)) {
+		event, err := sums[tenant].Event(letters[0].Stage, s.Clock.Now())
+		if err != nil {
+			return fmt.Errorf("record of dead letters: %w", err)
+		}
+		err = s.retry(ctx, "state database", nil, func() error { return s.Record(ctx, tenant, []audit.Event{event}) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // guarded runs fn on outside data; a panic in it is an error of that data.
