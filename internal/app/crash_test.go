@@ -32,7 +32,7 @@ import (
 
 const (
 	childEnv    = "ALUSKORT_TEST_CHILD"  // state directory; set in the child only
-	killsEnv   = "ALUSKORT_CRASH_KILLS"  // how many random kills; 20 by default
+	killsEnv    = "ALUSKORT_CRASH_KILLS" // how many random kills; 20 by default
 	crashChunks = 30                     // chunks of a run
 	ackFile     = "acknowledged-by-test" // one line per acknowledged chunk, in the state directory
 )

@@ -63,7 +63,6 @@ func TestB6DeadLettersAreReplayed(t *testing.T) {
 	}
 }
 
-
 // rejectionIsRecorded looks for the record of the parser's dead letter: it names no tenant, so the
 // operator's trail has it, with the digest of its bytes.
 func rejectionIsRecorded(ctx context.Context, n *Node) error {
