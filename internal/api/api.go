@@ -47,7 +47,9 @@ func New(cfg Config) (*API, error) {
 	}
 	cfg.Limits = cfg.Limits.withDefaults()
 	a := &API{cfg: cfg, mux: http.NewServeMux(), keys: newAnswers(cfg.Clock), budget: budget{limit: cfg.Limits.InFlight}}
-	a.produce = newCoalescer(cfg.Offer, cfg.Limits.Produce)
+	if cfg.Offer != nil {
+		a.produce = newCoalescer(cfg.Offer, cfg.Limits.Produce)
+	}
 	a.refused = newRefusals(cfg.Record, cfg.Clock, cfg.Limits.Produce)
 	a.requests = cfg.Metrics.NewCounter("aluskort_http_requests_total", "Requests answered.", "path", "method", "code")
 	a.seconds = cfg.Metrics.NewHistogram("aluskort_http_request_seconds", "Time to answer.",
@@ -70,69 +72,91 @@ func plain(h http.HandlerFunc) func(http.ResponseWriter, *http.Request) error {
 	}
 }
 
-// routes is the whole surface of the API.
-func (a *API) routes() map[string]map[string]endpoint {
-	get := func(who access, h func(http.ResponseWriter, *http.Request) error) map[string]endpoint {
-		return map[string]endpoint{http.MethodGet: {who: who, handle: h}}
-	}
-	post := func(who access, h func(http.ResponseWriter, *http.Request) error) map[string]endpoint {
-		return map[string]endpoint{http.MethodPost: {who: who, handle: h}}
-	}
-	decide := func(who access, what string, h func(*http.Request) (any, error)) map[string]endpoint {
-		return map[string]endpoint{http.MethodPost: a.deciding(who, what, h)}
-	}
-	routes := map[string]map[string]endpoint{
+// The frequent forms of an entry in the table of routes.
+type routes map[string]map[string]endpoint
+
+func (t routes) get(path string, who access, h func(http.ResponseWriter, *http.Request) error) {
+	t[path] = map[string]endpoint{http.MethodGet: {who: who, handle: h}}
+}
+
+func (t routes) post(path string, who access, h func(http.ResponseWriter, *http.Request) error) {
+	t[path] = map[string]endpoint{http.MethodPost: {who: who, handle: h}}
+}
+
+// routes is the whole surface of the API, as far as this process has what is behind it.
+func (a *API) routes() routes {
+	t := routes{
 		"/": {"": {handle: func(http.ResponseWriter, *http.Request) error {
 			return problem(CodeNotFound, "the API is under /api/v1, the intake under /v1/ingest/{source}")
 		}}},
-		"/health":           get(anyone, plain(a.cfg.Health.Live)),
-		"/ready":            get(anyone, plain(a.cfg.Health.Ready)),
-		"/api/openapi.json": get(anyone, a.openAPI),
-		"/metrics":          get(readers, plain(a.cfg.Metrics.Handler().ServeHTTP)),
-
-		"/v1/ingest/{source}":                  post(intakers, a.ingest),
-		"/services/collector":                  post(intakers, a.collector),
-		"/services/collector/event":            post(intakers, a.collector),
-		"/services/collector/1.0":              post(intakers, a.collector),
-		"/services/collector/event/1.0":        post(intakers, a.collector),
-		"/services/collector/ack":              post(intakers, a.collectorAck),
-		"/services/collector/health":           get(anyone, a.collectorHealth),
-		"/services/collector/health/1.0":       get(anyone, a.collectorHealth),
-		"/_bulk":                               a.bulkRoute(),
-		"/{index}/_bulk":                       a.bulkRoute(),
-		"/api/v1/investigations":               get(readers, a.list),
-		"/api/v1/investigations/{id}":          get(readers, a.get),
-		"/api/v1/groups":                       get(readers, a.groups),
-		"/api/v1/whoami":                       get(access{"analyst", "audit_reader", "ingest"}, a.whoami),
-		"/api/v1/investigations/{id}/approve":  decide(seniors, "investigation.approve", a.approve),
-		"/api/v1/investigations/{id}/reject":   decide(seniors, "investigation.reject", a.reject),
-		"/api/v1/investigations/{id}/feedback": decide(analysts, "investigation.feedback", a.feedback),
-		"/api/v1/groups/{key}/confirm":         decide(seniors, "group.confirm", a.confirm),
-		"/api/v1/plans":                        get(readers, a.plans),
-		"/api/v1/plans/{key}/approve":          decide(seniors, "plan.approve", a.approvePlan),
 	}
-	if a.cfg.Intel != nil {
-		routes["/api/v1/intel"] = get(readers, a.intelStatus)
-		routes["/api/v1/intel/import"] = post(admins, a.intelImport)
+	t.get("/health", anyone, plain(a.cfg.Health.Live))
+	t.get("/ready", anyone, plain(a.cfg.Health.Ready))
+	t.get("/api/openapi.json", anyone, a.openAPI)
+	t.get("/metrics", readers, plain(a.cfg.Metrics.Handler().ServeHTTP))
+	t.get("/api/v1/whoami", access{"analyst", "audit_reader", "ingest"}, a.whoami)
+	if a.cfg.Offer != nil {
+		a.intakeRoutes(t)
 	}
-	if a.cfg.Techniques != nil {
-		routes["/api/v1/taxonomy"] = get(readers, a.taxonomyStatus)
-		routes["/api/v1/taxonomy/import"] = post(admins, a.taxonomyImport)
+	if a.cfg.Investigations != nil {
+		a.investigationRoutes(t)
 	}
-	if a.cfg.Priors != nil {
-		routes["/api/v1/priors"] = get(readers, a.priors)
-		routes["/api/v1/priors/refit"] = decide(admins, "priors.refit", a.refit)
-	}
-	if a.cfg.Reload != nil {
-		routes["/api/v1/reload"] = decide(admins, "config.reload", a.reload)
-	}
+	a.knowledgeRoutes(t)
 	if a.cfg.Patterns != nil {
-		a.patternRoutes(routes)
+		a.patternRoutes(t)
 	}
 	if a.cfg.Models != nil {
-		a.modelRoutes(routes)
+		a.modelRoutes(t)
 	}
-	return routes
+	return t
+}
+
+func (a *API) intakeRoutes(t routes) {
+	t.post("/v1/ingest/{source}", intakers, a.ingest)
+	for _, path := range []string{"/services/collector", "/services/collector/event", "/services/collector/1.0", "/services/collector/event/1.0"} {
+		t.post(path, intakers, a.collector)
+	}
+	for _, path := range []string{"/services/collector/raw", "/services/collector/raw/1.0"} {
+		t.post(path, intakers, a.collectorRaw)
+	}
+	t.post("/services/collector/ack", intakers, a.collectorAck)
+	t.get("/services/collector/health", anyone, a.collectorHealth)
+	t.get("/services/collector/health/1.0", anyone, a.collectorHealth)
+	t["/_bulk"], t["/{index}/_bulk"] = a.bulkRoute(), a.bulkRoute()
+}
+
+func (a *API) investigationRoutes(t routes) {
+	t.get("/api/v1/investigations", readers, a.list)
+	t.get("/api/v1/investigations/{id}", readers, a.get)
+	t.get("/api/v1/groups", readers, a.groups)
+	t.get("/api/v1/plans", readers, a.plans)
+	a.decide(t, "/api/v1/investigations/{id}/approve", seniors, "investigation.approve", a.approve)
+	a.decide(t, "/api/v1/investigations/{id}/reject", seniors, "investigation.reject", a.reject)
+	a.decide(t, "/api/v1/investigations/{id}/feedback", analysts, "investigation.feedback", a.feedback)
+	a.decide(t, "/api/v1/groups/{key}/confirm", seniors, "group.confirm", a.confirm)
+	a.decide(t, "/api/v1/plans/{key}/approve", seniors, "plan.approve", a.approvePlan)
+}
+
+func (a *API) knowledgeRoutes(t routes) {
+	if a.cfg.Intel != nil {
+		t.get("/api/v1/intel", readers, a.intelStatus)
+		t.post("/api/v1/intel/import", admins, a.intelImport)
+	}
+	if a.cfg.Techniques != nil {
+		t.get("/api/v1/taxonomy", readers, a.taxonomyStatus)
+		t.post("/api/v1/taxonomy/import", admins, a.taxonomyImport)
+	}
+	if a.cfg.Priors != nil {
+		t.get("/api/v1/priors", readers, a.priors)
+		a.decide(t, "/api/v1/priors/refit", admins, "priors.refit", a.refit)
+	}
+	if a.cfg.Reload != nil {
+		a.decide(t, "/api/v1/reload", admins, "config.reload", a.reload)
+	}
+}
+
+func (a *API) decide(t routes, path string, who access, what string, h func(*http.Request) (any, error)) {
+	t[path] = map[string]endpoint{http.MethodPost: a.deciding(who, what, h)}
 }
 
 func (a *API) bulkRoute() map[string]endpoint {

@@ -33,6 +33,8 @@ func surface() []struct {
 		{"POST", "/services/collector/event", intake},
 		{"POST", "/services/collector/1.0", intake},
 		{"POST", "/services/collector/event/1.0", intake},
+		{"POST", "/services/collector/raw", intake},
+		{"POST", "/services/collector/raw/1.0", intake},
 		{"POST", "/services/collector/ack", intake},
 		{"GET", "/services/collector/health/1.0", nil},
 		{"POST", "/_bulk", intake},

@@ -100,11 +100,22 @@ type errEvent struct {
 // "event", so that products that can send there can send here. Events at fault lie in the dead
 // letters; the request fails only when no event could be used.
 func (a *API) collector(w http.ResponseWriter, r *http.Request) error {
+	return a.collect(w, r, a.event)
+}
+
+// collectorRaw takes what a product writes, without the collector's form around it: JSON lines,
+// arrays, one object. Channels and metadata of the request are not needed.
+func (a *API) collectorRaw(w http.ResponseWriter, r *http.Request) error {
+	return a.collect(w, r, func(raw []byte) ([]byte, error) { return raw, nil })
+}
+
+// collect takes events that unwrap makes alerts of.
+func (a *API) collect(w http.ResponseWriter, r *http.Request, unwrap func([]byte) ([]byte, error)) error {
 	fault, first := hecInvalidFormat, -1
 	receipt, err := a.take(r, func(body io.Reader, in *intake) error {
 		return ReadRecords(a.cfg.Registry.Reader(), body, "body", func(rec Native) error {
 			if rec.Err == nil {
-				rec.Raw, rec.Err = a.event(rec.Raw)
+				rec.Raw, rec.Err = unwrap(rec.Raw)
 			}
 			before := len(in.receipt.Rejected)
 			err := in.add(rec, ingest.Auto)

@@ -93,8 +93,9 @@ type TaxonomyStatus struct {
 	Shipped    bool              `json:"shipped"` // nothing was imported
 }
 
-// Config is what an API is made of. All fields are required, but Intel, Techniques,
-// Patterns and Priors, whose paths do not exist without them, and Log.
+// Config is what an API is made of. Registry, Tokens, Health, Metrics, Clock and Record are
+// required. Of the others, those that are nil take their paths with them: a process that only
+// takes alerts has no Investigations, one that only answers people has no Offer.
 type Config struct {
 	Registry       *ingest.Registry
 	Investigations Investigations
@@ -166,9 +167,11 @@ func (l Limits) withDefaults() Limits {
 }
 
 func (c *Config) check() error {
-	if c.Registry == nil || c.Investigations == nil || c.Tokens == nil || c.Health == nil || c.Metrics == nil || c.Clock == nil ||
-		c.Offer == nil || c.DeadLetter == nil || c.OutboxLag == nil || c.Record == nil {
-		return errors.New("api: registry, investigations, tokens, health, metrics, clock, offer, dead letter, outbox lag and record are required")
+	if c.Registry == nil || c.Tokens == nil || c.Health == nil || c.Metrics == nil || c.Clock == nil || c.Record == nil {
+		return errors.New("api: registry, tokens, health, metrics, clock and record are required")
+	}
+	if c.Offer != nil && (c.DeadLetter == nil || c.OutboxLag == nil) {
+		return errors.New("api: an intake needs dead letters and the lag of the outbox")
 	}
 	if c.Patterns != nil && c.Backtest == nil {
 		return errors.New("api: patterns need a backtest")

@@ -78,14 +78,11 @@ type ModelAnswer struct {
 }
 
 // modelRoutes are there when a model is configured.
-func (a *API) modelRoutes(routes map[string]map[string]endpoint) {
-	post := func(h func(http.ResponseWriter, *http.Request) error) map[string]endpoint {
-		return map[string]endpoint{http.MethodPost: {who: admins, handle: h}}
-	}
-	routes["/v1/llm/complete"] = post(a.complete)
-	routes["/v1/llm/stream"] = post(a.stream)
-	routes["/v1/route"] = post(a.route)
-	routes["/api/v1/models"] = map[string]endpoint{http.MethodGet: {who: readers, handle: a.modelStatus}}
+func (a *API) modelRoutes(t routes) {
+	t.post("/v1/llm/complete", admins, a.complete)
+	t.post("/v1/llm/stream", admins, a.stream)
+	t.post("/v1/route", admins, a.route)
+	t.get("/api/v1/models", readers, a.modelStatus)
 }
 
 func modelOperations() map[string]operation {

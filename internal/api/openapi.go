@@ -204,6 +204,8 @@ func systemOperations() map[string]operation {
 func intakeOperations() map[string]operation {
 	native := []string{mediaJSON, mediaLines, "text/csv", mediaAny}
 	hec := operation{id: "collector*", summary: "Take alerts in the form of Splunk's HTTP Event Collector.", media: []string{mediaJSON}, out: CollectorAnswer{}, failed: CollectorAnswer{}}
+	raw := hec
+	raw.id, raw.summary = "collectorRaw*", "Take alerts as products write them, on the collector's path for raw data."
 	healthy := operation{id: "collectorHealth*", summary: "Whether the collector takes events.", out: CollectorAnswer{}, failed: CollectorAnswer{}}
 	bulk := operation{id: "bulk*", summary: "Take alerts in the form of a bulk request of Elasticsearch.", media: []string{mediaLines, mediaJSON}, out: BulkAnswer{}, failed: BulkFailure{}}
 	return map[string]operation{
@@ -212,6 +214,8 @@ func intakeOperations() map[string]operation {
 		"POST /services/collector/1.0":       hec,
 		"POST /services/collector/event":     hec,
 		"POST /services/collector/event/1.0": hec,
+		"POST /services/collector/raw":       raw,
+		"POST /services/collector/raw/1.0":   raw,
 		"POST /services/collector/ack":       {id: "collectorAck", summary: "Refused: what is answered with Success is durable already.", media: []string{mediaJSON}, status: http.StatusBadRequest, out: CollectorAnswer{}, failed: CollectorAnswer{}},
 		"GET /services/collector/health":     healthy,
 		"GET /services/collector/health/1.0": healthy,

@@ -75,28 +75,29 @@ type SwitchResult struct {
 	On        bool         `json:"on"`
 }
 
-func (a *API) patternRoutes(routes map[string]map[string]endpoint) {
-	decide := func(who access, what string, h func(*http.Request) (any, error)) map[string]endpoint {
+func (a *API) patternRoutes(t routes) {
+	// These look through the stored alerts, which takes longer than other requests may.
+	long := func(path string, who access, what string, h func(*http.Request) (any, error)) {
 		e := a.deciding(who, what, h)
 		handle := e.handle
 		e.handle = func(w http.ResponseWriter, r *http.Request) error {
 			a.patience(w)
 			return handle(w, r)
 		}
-		return map[string]endpoint{http.MethodPost: e}
+		t[path] = map[string]endpoint{http.MethodPost: e}
 	}
-	routes["/api/v1/patterns"] = decide(seniors, "pattern.propose", a.propose)
-	routes["/api/v1/patterns"][http.MethodGet] = endpoint{who: readers, handle: a.patterns}
-	routes["/api/v1/patterns/{id}"] = map[string]endpoint{http.MethodGet: {who: readers, handle: a.pattern}}
-	routes["/api/v1/patterns/backtest"] = map[string]endpoint{http.MethodPost: {who: analysts, handle: a.backtest}}
-	routes["/api/v1/patterns/{id}/approve"] = decide(seniors, "pattern.approve", a.tested(Patterns.Approve))
-	routes["/api/v1/patterns/{id}/promote"] = decide(seniors, "pattern.promote", a.tested(Patterns.Promote))
-	routes["/api/v1/patterns/{id}/reaffirm"] = decide(seniors, "pattern.reaffirm", a.tested(Patterns.Reaffirm))
-	routes["/api/v1/patterns/{id}/reject"] = decide(seniors, "pattern.reject", a.rejectPattern)
-	routes["/api/v1/patterns/{id}/revoke"] = decide(seniors, "pattern.revoke", a.revokePattern)
-	routes["/api/v1/kill-switches"] = map[string]endpoint{http.MethodGet: {who: readers, handle: a.killSwitches}}
-	routes["/api/v1/kill-switches/on"] = decide(admins, "kill_switch.on", a.killOn)
-	routes["/api/v1/kill-switches/off"] = decide(admins, "kill_switch.off", a.killOff)
+	long("/api/v1/patterns", seniors, "pattern.propose", a.propose)
+	t["/api/v1/patterns"][http.MethodGet] = endpoint{who: readers, handle: a.patterns}
+	t.get("/api/v1/patterns/{id}", readers, a.pattern)
+	t.post("/api/v1/patterns/backtest", analysts, a.backtest)
+	long("/api/v1/patterns/{id}/approve", seniors, "pattern.approve", a.tested(Patterns.Approve))
+	long("/api/v1/patterns/{id}/promote", seniors, "pattern.promote", a.tested(Patterns.Promote))
+	long("/api/v1/patterns/{id}/reaffirm", seniors, "pattern.reaffirm", a.tested(Patterns.Reaffirm))
+	long("/api/v1/patterns/{id}/reject", seniors, "pattern.reject", a.rejectPattern)
+	long("/api/v1/patterns/{id}/revoke", seniors, "pattern.revoke", a.revokePattern)
+	t.get("/api/v1/kill-switches", readers, a.killSwitches)
+	long("/api/v1/kill-switches/on", admins, "kill_switch.on", a.killOn)
+	long("/api/v1/kill-switches/off", admins, "kill_switch.off", a.killOff)
 }
 
 func statuses() []fp.Status {

@@ -117,7 +117,7 @@ func (a *API) refusalEvent(ctx context.Context, r *http.Request, what string, p 
 		Type: audit.ApprovalDenied, Timestamp: a.cfg.Clock.Now().UnixMicro(), Severity: audit.SeverityWarning,
 		ActorType: audit.ActorSystem, ActorID: service, SourceService: service, Decision: decision, Outcome: outcome,
 	}
-	if strings.HasPrefix(what, "investigation.") {
+	if strings.HasPrefix(what, "investigation.") && a.cfg.Investigations != nil {
 		if inv, err := a.cfg.Investigations.Get(ctx, c.Tenant, target); err == nil {
 			e.InvestigationID = inv.ID
 		}

@@ -30,6 +30,8 @@ func TestCollector(t *testing.T) {
 		"lines":           {"/services/collector", event() + "\n" + event() + "\n", nil, 2},
 		"gzip":            {"/services/collector/event/1.0", zipped(t, event()+event()), []string{"Content-Encoding", "gzip"}, 2},
 		"basic":           {"/services/collector/1.0", event(), []string{"Authorization", "Basic " + base64.StdEncoding.EncodeToString([]byte("x:"+secret))}, 1},
+		"raw lines":       {"/services/collector/raw?sourcetype=_json", plain(t) + "\n" + plain(t) + "\n", nil, 2},
+		"raw array":       {"/services/collector/raw/1.0", "[" + plain(t) + "," + plain(t) + "]", nil, 2},
 		"with a channel":  {"/services/collector/event", event(), []string{"X-Splunk-Request-Channel", "c1"}, 1},
 		"one is no alert": {"/services/collector/event", event() + `{"event":"login ok"}`, nil, 1},
 	} {
@@ -67,6 +69,7 @@ func TestCollectorErrors(t *testing.T) {
 		"blank event":     {"/services/collector/event", `{"event":""}`, []string{"Authorization", good}, 400, 13, "Event field cannot be blank", 0},
 		"null event":      {"/services/collector/event", `{"event":null}{"event":"x"}`, []string{"Authorization", good}, 400, 13, "Event field cannot be blank", 0},
 		"damaged gzip":    {"/services/collector/event", "\x1f\x8bnonsense", []string{"Authorization", good}, 400, 6, "Invalid data format", -1},
+		"raw text":        {"/services/collector/raw", "login ok", []string{"Authorization", good}, 400, 6, "Invalid data format", 0},
 		"acknowledgement": {"/services/collector/ack", `{"acks":[1]}`, []string{"Authorization", good}, 400, 14, "ACK is disabled", -1},
 		"too large":       {"/services/collector/event", big, []string{"Authorization", good}, 413, 27, "Request entity too large", 0},
 		"unknown path":    {"/services/collector/raw/2", "{}", []string{"Authorization", good}, 404, 404, "The requested URL was not found on this server.", -1},

@@ -2,6 +2,7 @@ package parse
 
 import (
 	"strings"
+	"unicode/utf8"
 
 	"github.com/aluskort/aluskort/internal/alert"
 )
@@ -257,11 +258,16 @@ func endsURL(b byte, round, square *int) bool {
 // maxLocal is the limit of RFC 5321 for what stands before the @.
 const maxLocal = 64
 
+// isLocal says whether a byte may stand in the local part of a mail address, as they are used.
+func isLocal(b byte) bool {
+	return isWord(b) && b < utf8.RuneSelf || b == '+' || b == '%' || b == '.' || b == '-'
+}
+
 // mail tries the mail address with the local part before text[j], the end of a word that
 // begins at i, and the domain from p on. It returns its end or 0.
 func (w *walker) mail(i, j, p int, defanged bool) int {
 	low := max(w.last, j-maxLocal)
-	for i > low && (isWord(w.text[i-1]) && w.text[i-1] < 0x80 || strings.IndexByte("+%.-", w.text[i-1]) >= 0) {
+	for i > low && isLocal(w.text[i-1]) {
 		i--
 	}
 	for i < j && !isAlnum(w.text[i]) && w.text[i] != '_' {
@@ -280,7 +286,7 @@ func (w *walker) tagged(j int, next byte) int {
 		return 0
 	}
 	limit := min(len(w.text), j+maxLocal)
-	for j < limit && (isWord(w.text[j]) && w.text[j] < 0x80 || strings.IndexByte("+%.-", w.text[j]) >= 0) {
+	for j < limit && isLocal(w.text[j]) {
 		j++
 	}
 	if w.byteAt(j) != '@' {
@@ -293,6 +299,11 @@ func (w *walker) tagged(j int, next byte) int {
 func (w *walker) mailFrom(local string, start, p int, defanged bool) int {
 	if local == "" || len(local) > maxLocal || local[len(local)-1] == '.' {
 		return 0
+	}
+	for k := range len(local) {
+		if !isLocal(local[k]) {
+			return 0
+		}
 	}
 	j := p
 	for j < len(w.text) && classes[w.text[j]]&cToken != 0 && classes[w.text[j]]&cHigh == 0 {
