@@ -31,12 +31,19 @@ func (n *Node) NewAPI(tokens api.Verifier, health *ops.Health, metrics *ops.Regi
 		}
 		return names
 	})
-	return api.New(api.Config{
-		Registry: n.Registry, Investigations: n.Engine, Tokens: tokens, Intel: liveIntel{n}, Techniques: techniques{n},
-		Patterns: n.Patterns, Priors: learnedPriors{n}, Models: n.askable(), Backtest: n.Backtest, Record: n.Record, Reload: n.Reload, Owner: n.opts.Config.Tenant,
-		Health: health, Metrics: metrics, Clock: n.opts.Clock, Log: n.opts.Log,
-		Questions: n.NextQuestions, Offer: n.offerHTTP, DeadLetter: n.deadLetter, OutboxLag: n.OutboxLag,
-	})
+	c := api.Config{
+		Registry: n.Registry, Tokens: tokens, Health: health, Metrics: metrics, Clock: n.opts.Clock, Log: n.opts.Log,
+		Record: n.Record, Owner: n.opts.Config.Tenant, Models: n.askable(),
+	}
+	if n.has(needIntake) {
+		c.Offer, c.DeadLetter, c.OutboxLag = n.offerHTTP, n.deadLetter, n.OutboxLag
+	}
+	if n.has(needPeople) {
+		c.Investigations, c.Questions, c.Reload = n.Engine, n.NextQuestions, n.Reload
+		c.Intel, c.Techniques, c.Priors = liveIntel{n}, techniques{n}, learnedPriors{n}
+		c.Patterns, c.Backtest = n.Patterns, n.Backtest
+	}
+	return api.New(c)
 }
 
 // Record writes audit events that belong to no other change, in a transaction of their own.

@@ -17,14 +17,12 @@ import (
 	"github.com/aluskort/aluskort/internal/audit"
 	"github.com/aluskort/aluskort/internal/config"
 	"github.com/aluskort/aluskort/internal/consult"
-	"github.com/aluskort/aluskort/internal/engine/blob"
 	"github.com/aluskort/aluskort/internal/engine/store"
 	"github.com/aluskort/aluskort/internal/gateway"
 	"github.com/aluskort/aluskort/internal/gateway/detect"
 	"github.com/aluskort/aluskort/internal/gateway/models"
 	"github.com/aluskort/aluskort/internal/gateway/redact"
 	"github.com/aluskort/aluskort/internal/gateway/redact/vault"
-	"github.com/aluskort/aluskort/internal/id"
 	"github.com/aluskort/aluskort/internal/investigate"
 	"github.com/aluskort/aluskort/internal/knowledge/intel"
 	"github.com/aluskort/aluskort/internal/parse"
@@ -35,7 +33,7 @@ import (
 
 // openModels opens what asks models, where the configuration names a provider. It runs after the
 // engine's parts and before the engine, which is told the policy and the level.
-func (n *Node) openModels(ctx context.Context, emitting *numbered, planner *respond.Planner, blobs blob.Store) error {
+func (n *Node) openModels(ctx context.Context, planner *respond.Planner) error {
 	c := &n.opts.Config.Models
 	if c.Provider == "" {
 		return nil
@@ -45,10 +43,10 @@ func (n *Node) openModels(ctx context.Context, emitting *numbered, planner *resp
 		return err
 	}
 	n.models, err = models.Open(ctx, models.Config{
-		DB: n.State, Clock: n.opts.Clock, IDs: id.NewSource(nil), Log: n.opts.Log, Endpoints: endpoints, Profile: c.Profile, Table: c.Table,
+		DB: n.State, Clock: n.opts.Clock, IDs: n.ids, Log: n.opts.Log, Endpoints: endpoints, Profile: c.Profile, Table: c.Table,
 		Budget: models.Budget{Soft: c.Budget.Soft, Hard: c.Budget.Hard, Hour: c.Budget.Hour, Investigation: c.Budget.Investigation},
 		Plan:   c.Tier, Slots: c.Slots, Unhurried: n.opts.Unhurried || c.Provider == simulatedProvider,
-		Emit:   func(tx store.Tx, e models.Event) error { return n.emitModels(tx, emitting, e) },
+		Emit:   func(tx store.Tx, e models.Event) error { return n.emitModels(tx, e) },
 		Notify: n.changes.add,
 	})
 	if err != nil {
@@ -61,7 +59,7 @@ func (n *Node) openModels(ctx context.Context, emitting *numbered, planner *resp
 	}
 	keys := redact.NewKeys(n.dir.Path("keys"), rand.Reader)
 	n.Gateway, err = gateway.New(gateway.Config{
-		Models: n.models, Screen: gateway.ScreenWith(sensor), Objects: blobs, Clock: n.opts.Clock, Log: n.opts.Log, Held: holds,
+		Models: n.models, Screen: gateway.ScreenWith(sensor), Objects: n.blobs, Clock: n.opts.Clock, Log: n.opts.Log, Held: holds,
 		Redactor:   gateway.RedactWith(redact.New(redact.DefaultPolicy()), keys, keptMaps{n, vault.New(n.State, keys, rand.Reader)}),
 		Techniques: func(id string) bool { known, _ := orchestrateTaxonomy{n}.Resolve([]string{id}); return len(known) == 1 },
 	})
@@ -133,7 +131,7 @@ func (n *Node) record(ctx context.Context) error {
 		case <-n.changes.wake:
 		}
 		for _, e := range n.changes.take() {
-			err := n.State.Update(ctx, func(tx store.Tx) error { return n.emitModels(tx, n.emitter, e) })
+			err := n.State.Update(ctx, func(tx store.Tx) error { return n.emitModels(tx, e) })
 			if err != nil {
 				n.opts.Log.Error("change of the models not recorded", "event", e.Kind, "error", err)
 			}
@@ -190,7 +188,7 @@ func own(base string) bool {
 }
 
 // emitModels records a change of the models or of what they cost.
-func (n *Node) emitModels(tx store.Tx, emitting *numbered, e models.Event) error {
+func (n *Node) emitModels(tx store.Tx, e models.Event) error {
 	var o audit.Object
 	o.Str("from", e.From).Int("limit_micro_usd", e.Limit).Str("provider", e.Provider).Str("reason", strings.ToValidUTF8(e.Reason, "?")).
 		Str("to", e.To).Int("used_micro_usd", e.MicroUSD)
@@ -206,7 +204,7 @@ func (n *Node) emitModels(tx store.Tx, emitting *numbered, e models.Event) error
 		n.opts.Log.Warn("models", "event", e.Kind, "provider", e.Provider, "reason", e.Reason)
 		return nil
 	}
-	msgs, err := emitting.Emit(tx, n.opts.Config.Tenant, []audit.Event{ev})
+	msgs, err := n.emitter.Emit(tx, n.opts.Config.Tenant, []audit.Event{ev})
 	if err != nil {
 		return err
 	}
@@ -259,15 +257,18 @@ func (n *Node) ModelSpending(ctx context.Context) ([]models.Spending, error) {
 
 // level is how able the product is: fully, when no model is configured.
 func (n *Node) level() investigate.Degradation {
-	if n.models == nil {
+	switch {
+	case n.opts.Config.Models.Provider == "":
 		return investigate.FullCapability
+	case n.models == nil:
+		return n.standing.level()
 	}
 	return investigate.Degradation(n.models.Level())
 }
 
 // wanted is the policy of asking; nil when there is no model to ask.
 func (n *Node) wanted() func(*investigate.Investigation) bool {
-	if n.models == nil {
+	if n.opts.Config.Models.Provider == "" {
 		return nil
 	}
 	policy := n.policyOf()
@@ -285,9 +286,12 @@ func (n *Node) consultants() []stage {
 		Engine: n.Engine, Ask: n.consult.Ask, Owner: n.State.Origin(), Slots: n.opts.Config.Models.Slots,
 	}
 	c.Bus, c.Clock, c.Log = n.Bus, n.opts.Clock, n.opts.Log
-	always := func() bool { return true }
 	n.resting = c.Resting
-	return []stage{{"models", n.models.Run, always}, {"changes of the models", n.record, always}, {"consultant", c.Run, c.Ready}}
+	out := []stage{{"models", n.models.Run, always}, {"changes of the models", n.record, always}, {"consultant", c.Run, c.Ready}}
+	if !n.whole() {
+		out = append(out, stage{"level of the models", n.shareLevel, always})
+	}
+	return out
 }
 
 // holds finds an indicator in a text, in whichever form it is written there.

@@ -51,8 +51,10 @@ type Options struct {
 	// Dir is the state directory; it is created and locked.
 	Dir    string
 	Config config.Config
-	Clock  clock.Clock
-	Log    *slog.Logger
+	// Targets are the services to run, by name; none means all of them.
+	Targets []string
+	Clock   clock.Clock
+	Log     *slog.Logger
 	// CountDocumentation lets documentation addresses and names count as indicators: the demo's
 	// attackers live there.
 	CountDocumentation bool
@@ -71,7 +73,8 @@ type Options struct {
 	OnAppended func(auditlog.Appended)
 }
 
-// Node is one embedded ALUSKORT: all services in this process.
+// Node is the services of one process. What its targets do not need is nil: Audit without
+// audit-service and api, Engine, Intel and Patterns without those that decide or show.
 type Node struct {
 	Registry *ingest.Registry
 	Intake   *pipeline.Intake
@@ -87,13 +90,17 @@ type Node struct {
 
 	revisions atomic.Int64
 	models    *models.Models
+	standing  standing
+	ids       *id.Source
 	consult   *consult.Consultant
 	changes   changes
 	// resting says that no model can be asked now; nil without models.
 	resting func() bool
 
 	opts       Options
+	targets    []Target
 	dir        *statedir.Dir
+	blobs      blob.Store
 	thresholds reason.Thresholds
 	auditDB    store.DB
 	relay      *store.Relay
@@ -131,7 +138,10 @@ func Open(ctx context.Context, opts Options) (n *Node, err error) {
 	if err := opts.Config.Check(); err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
-	n = &Node{opts: opts, flow: newFlow(), changes: changes{wake: make(chan struct{}, 1)}}
+	n = &Node{opts: opts, ids: id.NewSource(nil), flow: newFlow(), changes: changes{wake: make(chan struct{}, 1)}}
+	if n.targets, err = chosen(opts.Targets); err != nil {
+		return nil, err
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.Close())
@@ -165,18 +175,22 @@ const HeapBudget = memoryBudget - programBytes - (stateCacheKiB+auditCacheKiB+re
 // openEngines opens the databases and the bus. They have nothing to do with each other, so
 // they open at once.
 func (n *Node) openEngines(ctx context.Context) error {
-	ids := id.NewSource(nil)
 	var g errgroup.Group
-	g.Go(func() (err error) {
+	open := func(part need, fn func() error) {
+		if n.has(part) {
+			g.Go(fn)
+		}
+	}
+	open(needState, func() (err error) {
 		n.State, err = openDB(ctx, sqlite.Config{
-			Path: n.dir.Path("db", "state.db"), Migrations: schema.FS, MigrationsDir: schema.SQLiteDir, CacheKiB: stateCacheKiB, Clock: n.opts.Clock, IDs: ids,
+			Path: n.dir.Path("db", "state.db"), Migrations: schema.FS, MigrationsDir: schema.SQLiteDir, CacheKiB: stateCacheKiB, Clock: n.opts.Clock, IDs: n.ids,
 		})
 		return err
 	})
-	g.Go(func() (err error) {
+	open(needAudit, func() (err error) {
 		n.auditDB, err = openDB(ctx, sqlite.Config{
 			Path: n.dir.Path("db", "audit.db"), Migrations: auditlog.Migrations, MigrationsDir: auditlog.MigrationsSQLite,
-			CacheKiB: auditCacheKiB, Clock: n.opts.Clock, IDs: ids,
+			CacheKiB: auditCacheKiB, Clock: n.opts.Clock, IDs: n.ids,
 		})
 		return err
 	})
@@ -206,44 +220,86 @@ func openDB(ctx context.Context, cfg sqlite.Config) (store.DB, error) {
 	return db, nil
 }
 
-func (n *Node) build(ctx context.Context) error {
-	blobs, err := blob.OpenDir(n.dir.Path("objects"))
-	if err != nil {
+func (n *Node) build(ctx context.Context) (err error) {
+	if n.blobs, err = blob.OpenDir(n.dir.Path("objects")); err != nil {
 		return err
 	}
 	if n.Registry, err = newRegistry(n.opts.Config.Mappings); err != nil {
 		return err
 	}
-	n.Intake = &pipeline.Intake{Bus: n.Bus, Blobs: blobs}
-	if err := n.buildAudit(ctx, blobs); err != nil {
+	n.Intake = &pipeline.Intake{Bus: n.Bus, Blobs: n.blobs}
+	if n.has(needAudit) {
+		if err := n.buildAudit(ctx); err != nil {
+			return err
+		}
+	}
+	if n.has(needState) {
+		if err := n.buildState(); err != nil {
+			return err
+		}
+	}
+	if n.has(needEngine) {
+		if err := n.buildEngine(ctx); err != nil {
+			return err
+		}
+	}
+	for _, t := range n.targets {
+		if t.stages != nil {
+			n.stages = append(n.stages, t.stages(n)...)
+		}
+	}
+	return nil
+}
+
+func (n *Node) buildState() error {
+	emitter, err := auditlog.NewEmitter(n.State.Origin())
+	if err != nil {
 		return err
 	}
+	n.emitter = &numbered{emitter: emitter}
 	n.relay = store.NewRelay(n.State, pipeline.Publisher{Bus: n.Bus}, n.opts.Clock, store.RelayOptions{
 		OnError: func(err error, attempt int) {
 			n.opts.Log.Error("outbox not published", "attempt", attempt, "error", err)
 		},
 	})
-	if err := n.buildEngine(ctx, blobs); err != nil {
-		return err
+	return nil
+}
+
+// stageOf is what every loop has in common.
+func (n *Node) stageOf() pipeline.Stage {
+	return pipeline.Stage{Bus: n.Bus, Clock: n.opts.Clock, Log: n.opts.Log, Record: n.Record, Owner: n.opts.Config.Tenant}
+}
+
+// always is the readiness of a stage whose engines others look after.
+func always() bool { return true }
+
+func (n *Node) auditStages() []stage {
+	auditor := &pipeline.Auditor{Stage: pipeline.Stage{Bus: n.Bus, Clock: n.opts.Clock, Log: n.opts.Log}, Chain: n.Audit}
+	return []stage{{"audit-service", auditor.Run, auditor.Ready}}
+}
+
+func (n *Node) orchestratorStages() []stage {
+	o := &pipeline.Orchestrator{
+		Stage: n.stageOf(), Engine: n.Engine, Steady: &n.steady, Blobs: n.blobs, Fields: n.Registry.Fields, OnDead: n.flow.dead,
+		OnRevised: func(k int) { n.revisions.Add(int64(k)) },
 	}
-	base := func() pipeline.Stage {
-		return pipeline.Stage{Bus: n.Bus, Clock: n.opts.Clock, Log: n.opts.Log, Record: n.Record, Owner: n.opts.Config.Tenant}
-	}
-	parser := &pipeline.Parser{Stage: base(), Entities: n.newParser(), Blobs: blobs, Fields: n.Registry.Fields, OnDead: n.flow.dead, Normalise: n.normalise}
-	orchestrator := &pipeline.Orchestrator{Stage: base(), Engine: n.Engine, Steady: &n.steady, Blobs: blobs, Fields: n.Registry.Fields, OnDead: n.flow.dead,
-		OnRevised: func(k int) { n.revisions.Add(int64(k)) }}
-	auditor := &pipeline.Auditor{Stage: base(), Chain: n.Audit}
-	always := func() bool { return true }
-	n.stages = []stage{
-		{"audit-service", auditor.Run, auditor.Ready},
+	out := []stage{
 		{"outbox relay", n.relay.Run, always},
 		{"patterns", n.watchPatterns, always},
 		{"priors", n.learn, always},
-		{"orchestrator", orchestrator.Run, orchestrator.Ready},
-		{"entity-parser", parser.Run, parser.Ready},
+		{"orchestrator", o.Run, o.Ready},
 	}
-	n.stages = append(n.stages, n.consultants()...)
-	return nil
+	if !n.has(needModels) && n.opts.Config.Models.Provider != "" {
+		out = append(out, stage{"level of the models", n.followLevel, always})
+	}
+	return out
+}
+
+func (n *Node) parserStages() []stage {
+	p := &pipeline.Parser{
+		Stage: n.stageOf(), Entities: n.newParser(), Blobs: n.blobs, Fields: n.Registry.Fields, OnDead: n.flow.dead, Normalise: n.normalise,
+	}
+	return []stage{{"entity-parser", p.Run, p.Ready}}
 }
 
 // normalise makes an alert of native bytes that were refused once and sent back.
@@ -263,11 +319,13 @@ func (n *Node) ImportIntel(ctx context.Context, tenant string, r io.Reader, o in
 	return liveIntel{n}.Import(ctx, tenant, r, o)
 }
 
-func (n *Node) buildAudit(ctx context.Context, blobs blob.Store) (err error) {
+func (n *Node) buildAudit(ctx context.Context) (err error) {
 	n.Audit, err = auditlog.New(auditlog.Config{
 		DB: n.auditDB, Clock: n.opts.Clock, RejectedTenant: n.opts.Config.Tenant,
-		StoreRejected: func(ctx context.Context, _, _ string, content []byte) (string, error) { return blobs.Put(ctx, content) },
-		OnAlarm:       func(err error) { n.opts.Log.Error("audit alarm", "error", err) },
+		StoreRejected: func(ctx context.Context, _, _ string, content []byte) (string, error) {
+			return n.blobs.Put(ctx, content)
+		},
+		OnAlarm: func(err error) { n.opts.Log.Error("audit alarm", "error", err) },
 	})
 	if err != nil {
 		return err
@@ -278,6 +336,9 @@ func (n *Node) buildAudit(ctx context.Context, blobs blob.Store) (err error) {
 			n.opts.OnAppended(a)
 		}
 	})
+	if n.State == nil {
+		return nil // nobody here waits for the chain
+	}
 	tenants, err := n.Audit.Tenants(ctx)
 	if err != nil {
 		return err
@@ -292,11 +353,7 @@ func (n *Node) buildAudit(ctx context.Context, blobs blob.Store) (err error) {
 	return nil
 }
 
-func (n *Node) buildEngine(ctx context.Context, blobs blob.Store) error {
-	emitter, err := auditlog.NewEmitter(n.State.Origin())
-	if err != nil {
-		return err
-	}
+func (n *Node) buildEngine(ctx context.Context) error {
 	planner, err := respond.NewPlanner()
 	if err != nil {
 		return err
@@ -308,20 +365,23 @@ func (n *Node) buildEngine(ctx context.Context, blobs blob.Store) error {
 	r := n.opts.Config.Reason
 	n.thresholds = reason.DefaultThresholds()
 	n.thresholds.Malicious, n.thresholds.Suspicious, n.thresholds.Benign, n.thresholds.MinBits = r.Malicious, r.Suspicious, r.Benign, r.MinBits
-	emitting := &numbered{emitter: emitter}
-	n.emitter = emitting
-	if err := errors.Join(n.openPatterns(ctx, emitting), n.openPriors(ctx), n.openModels(ctx, emitting, planner, blobs)); err != nil {
+	if err := errors.Join(n.openPatterns(ctx), n.openPriors(ctx)); err != nil {
 		return err
 	}
+	if n.has(needModels) {
+		if err := n.openModels(ctx, planner); err != nil {
+			return err
+		}
+	}
 	n.Engine, err = orchestrate.New(orchestrate.Config{
-		DB: n.State, Outbox: n.relay.Outbox(), Audit: emitting, Taxonomy: orchestrateTaxonomy{n}, Planner: planner,
+		DB: n.State, Outbox: n.relay.Outbox(), Audit: n.emitter, Taxonomy: orchestrateTaxonomy{n}, Planner: planner,
 		Sources: sources, Org: organisation{n}, Prior: n.priors.Prior, Judgements: n.judgements, ShortCircuit: orchestrate.ShortCircuit{Gate: n.gate, Store: n.Patterns}, Fields: n.Registry.Fields, Thresholds: n.thresholds, Window: n.opts.Config.Fold.Window.Std(),
 		Consult: n.wanted(), Level: n.level,
 		Clock: n.opts.Clock, Log: n.opts.Log,
 		OnCommit: func(out []orchestrate.Outcome) {
 			n.flow.decided(len(out))
 			if n.opts.OnVerdict != nil {
-				n.opts.OnVerdict(out, emitting.last.Load())
+				n.opts.OnVerdict(out, n.emitter.last.Load())
 			}
 		},
 	})
@@ -332,9 +392,9 @@ func (n *Node) buildEngine(ctx context.Context, blobs blob.Store) error {
 // process take effect within it, and ones that cannot be read soon allow nothing.
 const patternsEvery = 5 * time.Second
 
-func (n *Node) openPatterns(ctx context.Context, emitter fp.Emitter) (err error) {
+func (n *Node) openPatterns(ctx context.Context) (err error) {
 	n.gate = &fp.Gate{Patterns: &fp.Matcher{}, Switches: &fp.Switches{}}
-	n.Patterns, err = fp.NewStore(fp.Config{DB: n.State, Outbox: n.relay.Outbox(), Audit: emitter, Clock: n.opts.Clock, IDs: id.NewSource(nil), Gate: n.gate, SystemTenant: n.opts.Config.Tenant})
+	n.Patterns, err = fp.NewStore(fp.Config{DB: n.State, Outbox: n.relay.Outbox(), Audit: n.emitter, Clock: n.opts.Clock, IDs: n.ids, Gate: n.gate, SystemTenant: n.opts.Config.Tenant})
 	if err != nil {
 		return err
 	}
@@ -344,23 +404,29 @@ func (n *Node) openPatterns(ctx context.Context, emitter fp.Emitter) (err error)
 	return nil
 }
 
-// watchPatterns keeps patterns and kill switches current and expires patterns whose time is up.
-func (n *Node) watchPatterns(ctx context.Context) error {
+// every runs fn at once and then each period until ctx ends. An error of fn is logged.
+func (n *Node) every(ctx context.Context, what string, period time.Duration, fn func(context.Context) error) error {
 	for {
-		t := n.opts.Clock.NewTimer(patternsEvery)
+		if err := fn(ctx); err != nil && ctx.Err() == nil {
+			n.opts.Log.Error("not up to date", "what", what, "error", err)
+		}
+		t := n.opts.Clock.NewTimer(period)
 		select {
 		case <-ctx.Done():
 			t.Stop()
 			return nil
 		case <-t.C:
 		}
-		if _, err := n.Patterns.ExpireDue(ctx); err != nil && ctx.Err() == nil {
-			n.opts.Log.Error("patterns not expired", "error", err)
-		}
-		if err := n.Patterns.Refresh(ctx, n.gate.Patterns, n.gate.Switches); err != nil && ctx.Err() == nil {
-			n.opts.Log.Error("patterns not refreshed; old kill switches soon allow nothing", "error", err)
-		}
 	}
+}
+
+// watchPatterns keeps patterns and kill switches current and expires patterns whose time is up.
+// Switches that cannot be read soon allow nothing.
+func (n *Node) watchPatterns(ctx context.Context) error {
+	return n.every(ctx, "patterns and kill switches", patternsEvery, func(ctx context.Context) error {
+		_, err := n.Patterns.ExpireDue(ctx)
+		return errors.Join(err, n.Patterns.Refresh(ctx, n.gate.Patterns, n.gate.Switches))
+	})
 }
 
 // learnEvery is how often priors are fitted again; never per alert, so that verdicts of a day
@@ -382,18 +448,14 @@ func (n *Node) openPriors(ctx context.Context) error {
 }
 
 func (n *Node) learn(ctx context.Context) error {
-	for {
-		t := n.opts.Clock.NewTimer(learnEvery)
-		select {
-		case <-ctx.Done():
-			t.Stop()
-			return nil
-		case <-t.C:
+	began := n.opts.Clock.Now()
+	return n.every(ctx, "priors", learnEvery, func(ctx context.Context) error {
+		if n.opts.Clock.Now().Sub(began) < learnEvery {
+			return nil // those of the last time were read at the start
 		}
-		if _, err := n.refit(ctx, ""); err != nil {
-			n.opts.Log.Error("priors not fitted", "error", err)
-		}
-	}
+		_, err := n.refit(ctx, "")
+		return err
+	})
 }
 
 // NextQuestions lists the facts that would decide an investigation that is deferred, with

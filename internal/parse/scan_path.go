@@ -233,11 +233,17 @@ func hasFileSuffix(name string) bool {
 // quoted returns the end of a path in quotes when the quotes hold nothing but the path.
 func (w *walker) quoted(p int, quote byte) int {
 	limit := min(len(w.text), p+maxPath)
-	for k := p; k < limit; k++ {
+	for k, n := p, 1; k < limit; k += n {
 		b := w.text[k]
+		n = 1
 		switch {
 		case b == quote:
 			return k
+		case b >= utf8.RuneSelf:
+			var r rune
+			if r, n = utf8.DecodeRuneInString(w.text[k:]); !isWordRune(r) {
+				return 0
+			}
 		case b == ' ' && strings.IndexByte("-/%\"", w.byteAt(k+1)) >= 0:
 			return 0
 		case b == ' ' && hasFileSuffix(w.text[p:k]):
