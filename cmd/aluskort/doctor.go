@@ -22,6 +22,7 @@ import (
 	"github.com/aluskort/aluskort/internal/gateway/models"
 	"github.com/aluskort/aluskort/internal/knowledge/intel"
 	"github.com/aluskort/aluskort/internal/knowledge/taxonomy"
+	"github.com/aluskort/aluskort/internal/orchestrate"
 	shipped "github.com/aluskort/aluskort/rules"
 )
 
@@ -59,6 +60,7 @@ func checks(e *env) []doctor.Check {
 		list = append(list, doctor.Database(d.name, func(ctx context.Context) (store.DB, error) { return openReadOnly(ctx, root, d.name) }))
 	}
 	return append(list,
+		doctor.Investigations(func(ctx context.Context) (int64, bool, error) { return setAside(ctx, root) }),
 		doctor.Chain(func(ctx context.Context, n int64) ([]audit.Report, error) { return chainReports(ctx, root, n) }),
 		doctor.Topics(topicNames(), func() (names, differences []string, err error) { return existingTopics(root) }),
 		doctor.Rules(func() (doctor.RuleReport, error) { return ruleReport(e) }),
@@ -119,6 +121,16 @@ func openReadOnly(ctx context.Context, root, name string) (store.DB, error) {
 		return nil, err // a nil *DB must not become a store.DB that is not nil
 	}
 	return db, nil
+}
+
+func setAside(ctx context.Context, root string) (n int64, known bool, err error) {
+	db, err := openReadOnly(ctx, root, "state")
+	if err != nil || db == nil {
+		return 0, false, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	n, err = orchestrate.SetAside(ctx, db)
+	return n, true, err
 }
 
 func chainReports(ctx context.Context, root string, n int64) (reports []audit.Report, err error) {

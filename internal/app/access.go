@@ -48,6 +48,9 @@ func (n *Node) NewAPI(tokens api.Verifier, health *ops.Health, metrics *ops.Regi
 
 // Record writes audit events that belong to no other change, in a transaction of their own.
 func (n *Node) Record(ctx context.Context, tenant string, events []audit.Event) error {
+	if n.State == nil {
+		return fmt.Errorf("record %d audit events: no target of this process has a state database", len(events))
+	}
 	err := n.State.Update(ctx, func(tx store.Tx) error {
 		msgs, err := n.emitter.Emit(tx, tenant, events)
 		if err != nil {
@@ -95,12 +98,15 @@ func (n *Node) OutboxLag() (rows int, oldest time.Duration) { return n.relay.Lag
 // ConsumerLag is how many records each consumer group of the node has still to commit.
 func (n *Node) ConsumerLag(ctx context.Context) (map[string]map[bus.TopicPartition]int64, error) {
 	out := map[string]map[bus.TopicPartition]int64{}
-	for _, group := range []string{bus.GroupEntityParser, bus.GroupOrchestrator, bus.GroupAuditService} {
-		lag, err := n.Bus.Lag(ctx, group)
+	for _, t := range n.targets {
+		if t.Group == "" {
+			continue
+		}
+		lag, err := n.Bus.Lag(ctx, t.Group)
 		if err != nil {
 			return nil, err
 		}
-		out[group] = lag
+		out[t.Group] = lag
 	}
 	return out, nil
 }
@@ -121,17 +127,15 @@ func (n *Node) Consuming(ctx context.Context) (bool, error) {
 
 // AuditLag is, by tenant, how many audit events are committed and not yet in the chain.
 func (n *Node) AuditLag(ctx context.Context) (map[string]int64, error) {
-	emitted, err := n.emitted(ctx)
-	if err != nil {
-		return nil, err
+	out, err := n.emitted(ctx)
+	for tenant, seq := range out {
+		chained, err := n.Audit.OriginSequence(ctx, tenant, n.State.Origin())
+		if err != nil {
+			return nil, err
+		}
+		out[tenant] = max(0, seq-chained)
 	}
-	n.flow.mu.Lock()
-	chained := maps.Clone(n.flow.chained)
-	n.flow.mu.Unlock()
-	for tenant := range emitted {
-		emitted[tenant] = max(0, emitted[tenant]-chained[tenant])
-	}
-	return emitted, nil
+	return out, err
 }
 
 func (n *Node) emitted(ctx context.Context) (map[string]int64, error) {
@@ -232,6 +236,34 @@ func (n *Node) Observe(ctx context.Context, r *ops.Registry) {
 				return err
 			})
 		})
+	if n.has(needState) {
+		r.Collect("aluskort_outbox_rows", "Committed messages that wait to be published.", ops.Gauge, nil, func(emit func(ops.Sample)) {
+			rows, _ := n.OutboxLag()
+			emit(ops.Sample{Value: float64(rows)})
+		})
+		r.Collect("aluskort_outbox_oldest_seconds", "Age of the oldest message that waits to be published.", ops.Gauge, nil, func(emit func(ops.Sample)) {
+			_, age := n.OutboxLag()
+			emit(ops.Sample{Value: age.Seconds()})
+		})
+	}
+	if n.has(needState) && n.has(needAudit) {
+		r.Collect("aluskort_audit_kafka_lag", "Audit events that are committed and not yet in the chain.", ops.Gauge, []string{"tenant_id"}, func(emit func(ops.Sample)) {
+			ask(func(ctx context.Context) error {
+				lag, err := n.AuditLag(ctx)
+				for tenant, v := range lag {
+					emit(ops.Sample{Labels: []string{tenant}, Value: float64(v)})
+				}
+				return err
+			})
+		})
+	}
+	if n.has(needEngine) {
+		n.observeEngine(r, ask)
+	}
+}
+
+// observeEngine adds the metrics of what decides.
+func (n *Node) observeEngine(r *ops.Registry, ask func(func(context.Context) error)) {
 	r.Collect("aluskort_investigations_by_state", "Investigations of the tenant.", ops.Gauge, []string{"state", "wait_reason", "classification"},
 		func(emit func(ops.Sample)) {
 			ask(func(ctx context.Context) error {
@@ -242,19 +274,11 @@ func (n *Node) Observe(ctx context.Context, r *ops.Registry) {
 				return err
 			})
 		})
-	r.Collect("aluskort_outbox_rows", "Committed messages that wait to be published.", ops.Gauge, nil, func(emit func(ops.Sample)) {
-		rows, _ := n.OutboxLag()
-		emit(ops.Sample{Value: float64(rows)})
-	})
-	r.Collect("aluskort_outbox_oldest_seconds", "Age of the oldest message that waits to be published.", ops.Gauge, nil, func(emit func(ops.Sample)) {
-		_, age := n.OutboxLag()
-		emit(ops.Sample{Value: age.Seconds()})
-	})
-	r.Collect("aluskort_audit_kafka_lag", "Audit events that are committed and not yet in the chain.", ops.Gauge, []string{"tenant_id"}, func(emit func(ops.Sample)) {
+	r.Collect("aluskort_investigations_set_aside", "Investigations that cannot be read or decided and wait for repair.", ops.Gauge, nil, func(emit func(ops.Sample)) {
 		ask(func(ctx context.Context) error {
-			lag, err := n.AuditLag(ctx)
-			for tenant, v := range lag {
-				emit(ops.Sample{Labels: []string{tenant}, Value: float64(v)})
+			aside, err := n.Engine.SetAside(ctx)
+			if err == nil {
+				emit(ops.Sample{Value: float64(aside)})
 			}
 			return err
 		})

@@ -70,6 +70,24 @@ func quickCheck(ctx context.Context, db store.DB) (wrong []string, err error) {
 	return wrong, err
 }
 
+// Investigations checks that none had to be set aside. aside counts them; false means that
+// there is no database yet.
+func Investigations(aside func(context.Context) (n int64, known bool, err error)) Check {
+	return Check{"investigations", func(ctx context.Context) []Finding {
+		n, known, err := aside(ctx)
+		switch {
+		case err != nil:
+			return fail("see the state database above", "cannot be counted: %s", err)
+		case !known:
+			return ok("none yet")
+		case n > 0:
+			return warn("the log of the server and the audit trail say why; a new alert of the same fold takes one up again", "%d cannot be read or decided and were set aside", n)
+		default:
+			return ok("all can be read")
+		}
+	}}
+}
+
 // chainTail is how many records of a chain are checked.
 const chainTail = 10_000
 

@@ -205,8 +205,11 @@ func (w *writer) setAside(id string, why error) error {
 }
 
 // SetAside tells how many investigations cannot be read or decided and were set aside.
-func (e *Engine) SetAside(ctx context.Context) (n int64, err error) {
-	err = e.db.View(ctx, func(tx store.Tx) error { return tx.QueryRow(countAside).Scan(&n) })
+func (e *Engine) SetAside(ctx context.Context) (int64, error) { return SetAside(ctx, e.db) }
+
+// SetAside is Engine.SetAside for a database that is only looked at.
+func SetAside(ctx context.Context, db store.DB) (n int64, err error) {
+	err = db.View(ctx, func(tx store.Tx) error { return tx.QueryRow(countAside).Scan(&n) })
 	return n, err
 }
 

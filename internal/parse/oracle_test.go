@@ -128,14 +128,17 @@ func checkMatches(t testing.TB, s *Scanner, text string) {
 		if m.Value == "" || Confidence(m.Type) <= 0 {
 			t.Fatalf("%q: match %+v without value or confidence", text, m)
 		}
-		if strings.Contains(m.Value, " ") {
-			continue // a path in quotes: without them its end is not known
-		}
 		if m.Type == alert.IndicatorDomain && (m.Defanged || m.Value != strings.ToLower(text[m.Start:m.End])) {
 			// The form proved a domain; the plain value needs another proof.
 			m.Type, m.Value = alert.IndicatorURL, "http://"+m.Value
 		}
-		again := s.Append(nil, m.Value)
+		value := m.Value
+		if before := text[max(0, m.Start-1):m.Start]; before == `"` || before == "'" {
+			value = before + value + before // what ends a path is allowed in one in quotes
+		} else if strings.Contains(value, " ") {
+			continue // where it ends depends on what follows it
+		}
+		again := s.Append(nil, value)
 		if len(again) == 0 || again[0].Type != m.Type || again[0].Value != m.Value {
 			t.Fatalf("%q: value of %+v is scanned again as %+v", text, m, again)
 		}
