@@ -182,7 +182,8 @@ func (i *serverInfo) httpClient() *http.Client {
 
 // tokens opens the file of tokens of the state directory.
 func tokens(e *env) *token.Store {
-	return token.Open(filepath.Join(e.config.State, token.File), clock.System{}, nil)
+	path := cmp.Or(e.config.Tokens, filepath.Join(e.config.State, token.File))
+	return token.Open(path, clock.System{}, nil)
 }
 
 // ensureLocalToken makes sure that the file token holds a working token of the local owner.

@@ -14,8 +14,10 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"sync/atomic"
 	"syscall"
+	"text/tabwriter"
 	"time"
 
 	"golang.org/x/net/netutil"
@@ -24,16 +26,20 @@ import (
 	"github.com/aluskort/aluskort/internal/api/token"
 	"github.com/aluskort/aluskort/internal/app"
 	"github.com/aluskort/aluskort/internal/audit"
+	"github.com/aluskort/aluskort/internal/auth/mtls"
+	"github.com/aluskort/aluskort/internal/clock"
 	"github.com/aluskort/aluskort/internal/doctor"
 	"github.com/aluskort/aluskort/internal/ops"
 	"github.com/aluskort/aluskort/internal/orchestrate"
 )
 
 type serveCmd struct {
-	Listen         string `help:"Address of the API and the intake; overrides the configuration." placeholder:"HOST:PORT"`
-	TLSCert        string `help:"Certificate chain (PEM); needed for an address that others can reach." type:"existingfile" placeholder:"FILE"`
-	TLSKey         string `help:"Key of the certificate (PEM)." type:"existingfile" placeholder:"FILE"`
-	InsecureListen bool   `help:"Allow an address that others can reach without TLS: tokens and alerts then travel in the clear."`
+	Target         []string `help:"Services to run in this process: all, or names of --list-targets separated by commas. Several processes need bus.brokers, store.url and services in the configuration." default:"all" placeholder:"NAME"`
+	ListTargets    bool     `help:"Print the services and end."`
+	Listen         string   `help:"Address of the API and the intake; overrides the configuration." placeholder:"HOST:PORT"`
+	TLSCert        string   `help:"Certificate chain (PEM); needed for an address that others can reach." type:"existingfile" placeholder:"FILE"`
+	TLSKey         string   `help:"Key of the certificate (PEM)." type:"existingfile" placeholder:"FILE"`
+	InsecureListen bool     `help:"Allow an address that others can reach without TLS: tokens and alerts then travel in the clear."`
 }
 
 const (
@@ -49,7 +55,7 @@ const (
 )
 
 // address checks where to listen. Without TLS only this machine may reach it.
-func (c *serveCmd) address(e *env) (string, error) {
+func (c *serveCmd) address(e *env, mutual bool) (string, error) {
 	addr := e.config.Listen
 	if c.Listen != "" {
 		addr = c.Listen
@@ -61,7 +67,10 @@ func (c *serveCmd) address(e *env) (string, error) {
 	if err != nil {
 		return "", &usageError{fmt.Sprintf("--listen %q is not host:port: %v", addr, err)}
 	}
-	if c.TLSCert == "" && !c.InsecureListen && !loopback(host) {
+	if c.TLSCert != "" && mutual {
+		return "", &usageError{"--tls-cert and the section services of the configuration are two certificates for one address; use one"}
+	}
+	if c.TLSCert == "" && !mutual && !c.InsecureListen && !loopback(host) {
 		return "", &usageError{fmt.Sprintf("%s can be reached from other machines: give --tls-cert and --tls-key, or --insecure-listen if something in front does TLS", addr)}
 	}
 	return addr, nil
@@ -76,12 +85,22 @@ func loopback(host string) bool {
 
 // Run serves until it is told to stop.
 func (c *serveCmd) Run(e *env) error {
+	if c.ListTargets {
+		return listTargets(e)
+	}
 	began := time.Now()
-	addr, err := c.address(e)
+	if err := app.CheckTargets(&e.config, c.Target); err != nil {
+		return &usageError{err.Error()}
+	}
+	peers, err := c.peers(e)
 	if err != nil {
 		return err
 	}
-	s := &server{env: e, began: began, metrics: ops.NewRegistry(), health: ops.NewHealth()}
+	addr, err := c.address(e, peers != nil)
+	if err != nil {
+		return err
+	}
+	s := &server{env: e, began: began, metrics: ops.NewRegistry(), health: ops.NewHealth(), peers: peers}
 	s.processed = s.metrics.NewCounter("aluskort_entity_alerts_processed_total", "Alerts that have a durable verdict.", "source")
 	s.verdicts = s.metrics.NewCounter("aluskort_verdicts_total", "Verdicts by classification, repeats included.", "classification")
 	s.chain = s.metrics.NewGauge("aluskort_audit_chain_valid", "1 when the last check of the chain found nothing wrong.", "tenant_id", "check_type")
@@ -89,7 +108,7 @@ func (c *serveCmd) Run(e *env) error {
 	if s.certificate, err = c.certificate(); err != nil {
 		return err
 	}
-	n, err := app.Open(e.ctx, app.Options{Dir: e.config.State, Config: e.config, Log: e.log, OnVerdict: s.decided})
+	n, err := app.Open(e.ctx, app.Options{Dir: e.config.State, Config: e.config, Targets: c.Target, Log: e.log, OnVerdict: s.decided})
 	if err != nil {
 		return err
 	}
@@ -97,6 +116,33 @@ func (c *serveCmd) Run(e *env) error {
 	s.memory.Set(app.HeapBudget)
 	defer s.memory.Lift()
 	return errors.Join(s.run(addr), n.Close())
+}
+
+// peers is the identity of this process among the services. Several processes do without only
+// where everything runs in one.
+func (c *serveCmd) peers(e *env) (*mtls.Identity, error) {
+	sv := e.config.Services
+	whole := slices.Contains(c.Target, app.All)
+	if whole && sv.CertFile == "" && sv.KeyFile == "" && sv.CAFile == "" {
+		return nil, nil //nolint:nilnil // none is needed
+	}
+	cfg := mtls.Config{
+		CertFile: sv.CertFile, KeyFile: sv.KeyFile, CAFile: sv.CAFile, Allow: sv.Allow, Clock: clock.System{},
+		OnTrouble: func(err error) { e.log.Error("certificates", "error", err) },
+	}
+	if err := cfg.Check(); err != nil {
+		return nil, fmt.Errorf("services of several processes speak mutual TLS only; section services of the configuration: %w", err)
+	}
+	return mtls.Open(cfg)
+}
+
+func listTargets(e *env) error {
+	w := tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "%s\tevery service below, in one process\n", app.All)
+	for _, t := range app.Targets() {
+		fmt.Fprintf(w, "%s\t%s\n", t.Name, t.Does)
+	}
+	return w.Flush()
 }
 
 func (c *serveCmd) certificate() (*tls.Certificate, error) {
@@ -116,6 +162,7 @@ type server struct {
 	began       time.Time
 	node        *app.Node
 	certificate *tls.Certificate
+	peers       *mtls.Identity // nil where there are none
 	metrics     *ops.Registry
 	health      *ops.Health
 	processed   *ops.Vec
@@ -176,6 +223,9 @@ func (s *server) serve(services context.Context, addr string, a *api.API) (err e
 	srv := a.Server()
 	if s.certificate != nil {
 		l = tls.NewListener(l, &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{*s.certificate}, NextProtos: []string{"http/1.1"}})
+	}
+	if s.peers != nil {
+		l = tls.NewListener(l, s.peers.Server())
 	}
 	info := s.info(address)
 	path := filepath.Join(s.env.config.State, serverFile)
@@ -241,9 +291,13 @@ func (s *server) info(address string) serverInfo {
 		host = "127.0.0.1"
 	}
 	i := serverInfo{Address: address, PID: os.Getpid(), Started: s.began.UTC(), Version: version, URL: "http://" + net.JoinHostPort(host, port)}
-	if s.certificate != nil {
+	shown := s.certificate
+	if s.peers != nil {
+		shown = s.peers.Certificate()
+	}
+	if shown != nil {
 		i.URL = "https://" + net.JoinHostPort(host, port)
-		sum := sha256.Sum256(s.certificate.Certificate[0])
+		sum := sha256.Sum256(shown.Certificate[0])
 		i.Certificate = hex.EncodeToString(sum[:])
 	}
 	return i
@@ -280,7 +334,7 @@ func (s *server) watch(ctx context.Context) {
 		s.memory.Set(app.HeapBudget)
 		found := s.look(ctx)
 		s.trouble.Store(&found)
-		if time.Since(verified) >= verifyEvery {
+		if s.node.Audit != nil && time.Since(verified) >= verifyEvery {
 			verified = time.Now()
 			s.verify(ctx)
 		}

@@ -1,10 +1,12 @@
 package app
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/aluskort/aluskort/internal/config"
 	"github.com/aluskort/aluskort/internal/engine/bus"
 )
 
@@ -83,6 +85,19 @@ func chosen(names []string) ([]Target, error) {
 		}
 	}
 	return out, nil
+}
+
+// CheckTargets says whether a configuration can run targets: several processes share their engines,
+// so those must be able to serve several.
+func CheckTargets(c *config.Config, names []string) error {
+	list, err := chosen(names)
+	if err != nil {
+		return err
+	}
+	if len(list) < len(Targets()) && c.Embedded() {
+		return errors.New("the embedded engines serve one process: run --target all, or set bus.brokers and store.url in the configuration")
+	}
+	return nil
 }
 
 // has reports whether a part was asked for by any target of the process.

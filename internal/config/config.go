@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -37,6 +39,72 @@ type Config struct {
 	Rules  Rules  `yaml:"rules"`
 	Reason Reason `yaml:"reason"`
 	Models Models `yaml:"models"`
+	// Bus, Store, Objects are the engines of an installation of several processes; empty sections
+	// are the embedded ones.
+	Bus   Bus   `yaml:"bus"`
+	Store Store `yaml:"store"`
+	// Services is how processes of different targets know each other.
+	Services Services `yaml:"services"`
+	// Keys is the folder of the keys that seal what redaction keeps; processes that share a database
+	// share it. Empty means keys in the state directory.
+	Keys string `yaml:"keys"`
+	// Tokens is the file of the API's tokens; processes that answer the same clients share it. Empty
+	// means that of the state directory.
+	Tokens string `yaml:"tokens"`
+	Parse  Parse  `yaml:"parse"`
+}
+
+// Bus is a Kafka cluster; without brokers the bus is embedded.
+type Bus struct {
+	// Brokers are addresses, host:port.
+	Brokers []string `yaml:"brokers"`
+	// Replication of the topics that are created; 0 takes the cluster's default.
+	Replication int    `yaml:"replication"`
+	TLS         BusTLS `yaml:"tls"`
+	SASL        SASL   `yaml:"sasl"`
+}
+
+// BusTLS is how the brokers are spoken to. Files are PEM and read again for every connection.
+type BusTLS struct {
+	Enabled    bool   `yaml:"enabled"`
+	CAFile     string `yaml:"ca_file"`
+	CertFile   string `yaml:"cert_file"`
+	KeyFile    string `yaml:"key_file"`
+	ServerName string `yaml:"server_name"`
+}
+
+// SASL is who the brokers take the program for. Mechanism is PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or
+// OAUTHBEARER; empty for none.
+type SASL struct {
+	Mechanism    string `yaml:"mechanism"`
+	User         string `yaml:"user"`
+	PasswordFile string `yaml:"password_file"`
+	TokenFile    string `yaml:"token_file"`
+}
+
+// Store is a PostgreSQL database; without a URL, SQLite files in the state directory.
+type Store struct {
+	// URL is postgres://user@host:port/database with the parameters of libpq, and no password.
+	URL string `yaml:"url"`
+	// PasswordFile holds the password alone; it is read at every connect.
+	PasswordFile string `yaml:"password_file"`
+}
+
+// Services is the mutual TLS between processes of different targets. Files are PEM and may be
+// renewed while the program runs.
+type Services struct {
+	CertFile string `yaml:"cert_file"`
+	KeyFile  string `yaml:"key_file"`
+	CAFile   string `yaml:"ca_file"`
+	// Allow are the names (DNS or URI entries of certificates) that may call this process.
+	Allow []string `yaml:"allow"`
+}
+
+// Parse is how alerts are read.
+type Parse struct {
+	// CountDocumentation lets addresses and names reserved for documentation count as indicators;
+	// only demonstrations want that.
+	CountDocumentation bool `yaml:"count_documentation"`
 }
 
 // Log is how the program writes its own log.
@@ -174,6 +242,7 @@ func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d)
 func Default() Config {
 	return Config{
 		Tenant: "default", Listen: "127.0.0.1:8088", Mappings: []string{},
+		Bus: Bus{Brokers: []string{}}, Services: Services{Allow: []string{}},
 		Log:    Log{Level: "info", Format: "text"},
 		Fold:   Fold{Window: Duration(time.Hour)},
 		Rules:  Rules{Dirs: []string{}},
@@ -271,6 +340,19 @@ func override(v reflect.Value, prefix string, getenv func(string) string) error 
 	return nil
 }
 
+// list splits a list of an environment variable: at commas, or as the system splits paths.
+func list(text string) []string {
+	if strings.Contains(text, ",") {
+		return strings.Split(text, ",")
+	}
+	if _, port, err := net.SplitHostPort(text); err == nil {
+		if _, err := strconv.ParseUint(port, 10, 16); err == nil {
+			return []string{text} // one address
+		}
+	}
+	return filepath.SplitList(text)
+}
+
 func set(f reflect.Value, text string) error {
 	if d, ok := f.Addr().Interface().(*Duration); ok {
 		return d.UnmarshalText([]byte(text))
@@ -290,8 +372,14 @@ func set(f reflect.Value, text string) error {
 			return fmt.Errorf("%q is not a whole number", text)
 		}
 		f.SetInt(int64(n))
+	case reflect.Bool:
+		b, err := strconv.ParseBool(text)
+		if err != nil {
+			return fmt.Errorf("%q is neither true nor false", text)
+		}
+		f.SetBool(b)
 	case reflect.Slice:
-		f.Set(reflect.ValueOf(filepath.SplitList(text)))
+		f.Set(reflect.ValueOf(list(text)))
 	default:
 		return fmt.Errorf("cannot be set from the environment")
 	}
@@ -329,6 +417,7 @@ func (c *Config) Check() error {
 		wrong("reason.min_bits", "%v is negative", r.MinBits)
 	}
 	c.Models.check(wrong)
+	c.checkEngines(wrong)
 	if r.Weights != "" {
 		if s, err := os.Stat(r.Weights); err != nil || s.IsDir() {
 			wrong("reason.weights", "%q is no file that can be read", r.Weights)
@@ -346,6 +435,50 @@ func (c *Config) Check() error {
 	}
 	return errors.Join(errs...)
 }
+
+// checkEngines reports what is wrong with the sections of the engines as far as no engine has to
+// be asked.
+func (c *Config) checkEngines(wrong func(key, format string, args ...any)) {
+	for _, b := range c.Bus.Brokers {
+		if _, _, err := net.SplitHostPort(b); err != nil {
+			wrong("bus.brokers", "%q is not host:port", b)
+		}
+	}
+	if c.Bus.Replication < 0 || c.Bus.Replication > math.MaxInt16 {
+		wrong("bus.replication", "%d; use the number of replicas, or 0 for the cluster's default", c.Bus.Replication)
+	}
+	if u := c.Store.URL; u != "" {
+		p, err := url.Parse(u)
+		switch {
+		case err != nil:
+			wrong("store.url", "cannot be read: %v", errors.Unwrap(err)) // the error itself holds the text
+		case p.Scheme != "postgres" && p.Scheme != "postgresql":
+			wrong("store.url", "begins with %q; use postgres://user@host:port/database", p.Scheme)
+		default:
+			if _, has := p.User.Password(); has {
+				wrong("store.url", "holds a password; put it alone into a file and name that in store.password_file")
+			}
+		}
+	}
+	if c.Store.URL == "" && c.Store.PasswordFile != "" {
+		wrong("store.url", "is missing beside store.password_file")
+	}
+	if (len(c.Bus.Brokers) > 0) != (c.Store.URL != "") {
+		wrong("bus.brokers", "and store.url belong together: offsets of the bus lie in the database; set both, or neither for the embedded engines")
+	}
+	for _, f := range [][2]string{
+		{"store.password_file", c.Store.PasswordFile}, {"bus.tls.ca_file", c.Bus.TLS.CAFile}, {"bus.tls.cert_file", c.Bus.TLS.CertFile},
+		{"bus.tls.key_file", c.Bus.TLS.KeyFile}, {"bus.sasl.password_file", c.Bus.SASL.PasswordFile}, {"bus.sasl.token_file", c.Bus.SASL.TokenFile},
+		{"services.cert_file", c.Services.CertFile}, {"services.key_file", c.Services.KeyFile}, {"services.ca_file", c.Services.CAFile},
+	} {
+		if s, err := os.Stat(f[1]); f[1] != "" && (err != nil || s.IsDir()) {
+			wrong(f[0], "%q is no file that can be read", f[1])
+		}
+	}
+}
+
+// Embedded reports whether the engines run in this process.
+func (c *Config) Embedded() bool { return len(c.Bus.Brokers) == 0 }
 
 func (m *Models) check(wrong func(key, format string, args ...any)) {
 	oneOf := func(key, value string, allowed ...string) {

@@ -3,6 +3,7 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -58,6 +59,14 @@ func TestMistakesAreNamed(t *testing.T) {
 		{"listen", "listen: here", "listen"},
 		{"level", "log: {level: loud}", "log.level"},
 		{"rules", "rules: {dirs: [/does/not/exist]}", "rules.dirs"},
+		{"broker", "bus: {brokers: [kafka]}", "is not host:port"},
+		{"bus alone", "bus: {brokers: ['kafka:9092']}", "set both"},
+		{"database alone", "store: {url: 'postgres://aluskort@db/aluskort'}", "set both"},
+		{"password in the URL", "store: {url: 'postgres://aluskort:secret@db/aluskort'}", "store.password_file"},
+		{"another database", "store: {url: 'mysql://db'}", "use postgres://"},
+		{"password of nothing", "store: {password_file: /does/not/exist}", "store.url: is missing"},
+		{"absent file", "bus: {sasl: {password_file: /does/not/exist}}", "bus.sasl.password_file"},
+		{"services", "services: {ca_file: /does/not/exist}", "services.ca_file"},
 	}
 	for _, tt := range tests {
 		_, err := Load(file(t, tt.yaml), env())
@@ -70,6 +79,29 @@ func TestMistakesAreNamed(t *testing.T) {
 	}
 	if _, err := Load("", env("ALUSKORT_REASON_BENIGN", "few")); err == nil || !strings.Contains(err.Error(), "ALUSKORT_REASON_BENIGN") {
 		t.Errorf("environment: %v", err)
+	}
+}
+
+func TestListsAndSwitchesFromTheEnvironment(t *testing.T) {
+	c, err := Load("", env("ALUSKORT_BUS_BROKERS", "a:9092,b:9092", "ALUSKORT_STORE_URL", "postgres://u@h/d", "ALUSKORT_BUS_TLS_ENABLED", "true"))
+	if err != nil || !slices.Equal(c.Bus.Brokers, []string{"a:9092", "b:9092"}) || !c.Bus.TLS.Enabled || c.Embedded() {
+		t.Errorf("got %+v, %v", c.Bus, err)
+	}
+	c, err = Load("", env("ALUSKORT_BUS_BROKERS", "a:9092", "ALUSKORT_STORE_URL", "postgres://u@h/d"))
+	if err != nil || !slices.Equal(c.Bus.Brokers, []string{"a:9092"}) {
+		t.Errorf("got %+v, %v", c.Bus, err)
+	}
+	one, other := t.TempDir(), t.TempDir()
+	c, err = Load("", env("ALUSKORT_RULES_DIRS", one+string(filepath.ListSeparator)+other))
+	if err != nil || !slices.Equal(c.Rules.Dirs, []string{one, other}) {
+		t.Errorf("got %v, %v", c.Rules.Dirs, err)
+	}
+	if _, err := Load("", env("ALUSKORT_BUS_TLS_ENABLED", "perhaps")); err == nil || !strings.Contains(err.Error(), "neither true nor false") {
+		t.Errorf("got %v", err)
+	}
+	// A password in the URL is named and not repeated.
+	if _, err := Load("", env("ALUSKORT_STORE_URL", "postgres://u:hunter2@h/d", "ALUSKORT_BUS_BROKERS", "a:9092")); err == nil || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -146,6 +146,12 @@ func (i *Identity) renew() {
 	}
 }
 
+// Certificate is the one that this process shows now.
+func (i *Identity) Certificate() *tls.Certificate {
+	cert, _ := i.current()
+	return cert
+}
+
 // Server is how this process listens: it shows its certificate, asks for one, and refuses one
 // that the authority has not signed. Without a certificate a caller is anonymous: Peer says so,
 // and only what everybody may ask is answered.
