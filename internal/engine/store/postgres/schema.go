@@ -123,8 +123,8 @@ func hasTable(ctx context.Context, c *pgx.Conn, name string) (known bool, err er
 	return known, classify("read schema", err)
 }
 
-// ensureSchema creates the schema. Its default privileges reach the tables that later
-// migrations create; row security then decides about rows.
+// ensureSchema creates the schema. Its default privileges let roleSystem use the tables that
+// migrations create; roleApp gets what a migration grants, and nothing otherwise.
 func (db *DB) ensureSchema(ctx context.Context, c *pgx.Conn) error {
 	var exists bool
 	if err := c.QueryRow(ctx, `SELECT to_regnamespace($1) IS NOT NULL`, db.schema).Scan(&exists); err != nil {
@@ -136,7 +136,7 @@ func (db *DB) ensureSchema(ctx context.Context, c *pgx.Conn) error {
 	// One script, hence one transaction.
 	script := fmt.Sprintf(`CREATE SCHEMA %[1]s;
 GRANT USAGE ON SCHEMA %[1]s TO %[2]s, %[3]s;
-ALTER DEFAULT PRIVILEGES IN SCHEMA %[1]s GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO %[2]s, %[3]s;
+ALTER DEFAULT PRIVILEGES IN SCHEMA %[1]s GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO %[3]s;
 ALTER DEFAULT PRIVILEGES IN SCHEMA %[1]s GRANT USAGE ON SEQUENCES TO %[2]s, %[3]s;`, db.schema, roleApp, roleSystem)
 	_, err := c.Exec(ctx, script)
 	return classify("create schema "+db.schema, err)
@@ -175,7 +175,7 @@ func (db *DB) migrate(ctx context.Context, c *pgx.Conn, connect *pgx.ConnConfig,
 		if err := migrate.Up(ctx, std, files, clk); err != nil {
 			return classifyMigration(err)
 		}
-		_, err = c.Exec(ctx, `REVOKE INSERT, UPDATE, DELETE ON schema_version FROM `+roleApp+`, `+roleSystem)
+		_, err = c.Exec(ctx, `REVOKE INSERT, UPDATE, DELETE ON schema_version FROM `+roleSystem+`; GRANT SELECT ON schema_version TO `+roleApp)
 		return classify("protect schema_version", err)
 	})
 }
@@ -203,7 +203,8 @@ func (db *DB) ensureOrigin(ctx context.Context, c *pgx.Conn, ids *id.Source) err
 		}
 		// One script, hence one transaction: a crash leaves no table without its row.
 		script := `CREATE TABLE meta (key TEXT COLLATE "C" PRIMARY KEY, value TEXT NOT NULL);
-REVOKE INSERT, UPDATE, DELETE ON meta FROM ` + roleApp + `, ` + roleSystem + `;
+REVOKE INSERT, UPDATE, DELETE ON meta FROM ` + roleSystem + `;
+GRANT SELECT ON meta TO ` + roleApp + `;
 INSERT INTO meta (key, value) VALUES ('origin', ` + literal(origin) + `);`
 		if _, err := c.Exec(context.WithoutCancel(ctx), script); err != nil {
 			return classify("create meta", err)
