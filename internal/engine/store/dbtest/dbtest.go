@@ -126,6 +126,42 @@ func MustOpen(t testing.TB, cfg Config) store.DB {
 	return db
 }
 
+// Tamper runs queries as somebody would who owns the disk: on SQLite without the triggers that are
+// named, on PostgreSQL as a superuser for whom no trigger fires.
+func Tamper(t testing.TB, db store.DB, triggers []string, queries ...string) {
+	t.Helper()
+	p, ok := db.(*postgres.DB)
+	if !ok {
+		for _, name := range triggers {
+			queries = append([]string{`DROP TRIGGER ` + name}, queries...)
+		}
+		if err := db.Update(t.Context(), func(tx store.Tx) error { return execAll(tx, queries) }); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	ctx := t.Context()
+	c, err := pgx.Connect(ctx, enginetest.Address(t, "postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close(ctx) }()
+	for _, q := range append([]string{`SET search_path = ` + p.Schema(), `SET session_replication_role = replica`}, queries...) {
+		if _, err := c.Exec(ctx, q); err != nil {
+			t.Fatalf("%s: %v", q, err)
+		}
+	}
+}
+
+func execAll(tx store.Tx, queries []string) error {
+	for _, q := range queries {
+		if _, err := tx.Exec(q); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // schema names the schema of path and has it dropped with the test; a process that a test started
 // leaves that to the test.
 func schema(t testing.TB, path string) string {

@@ -148,6 +148,9 @@ func (*DB) Dialect() store.Dialect { return store.Postgres }
 // Origin implements store.DB.
 func (db *DB) Origin() string { return db.origin }
 
+// Schema returns the name of the schema that holds the tables.
+func (db *DB) Schema() string { return db.schema }
+
 // Close implements store.DB.
 func (db *DB) Close() error { return db.close() }
 
