@@ -23,8 +23,11 @@ const Topic = "audit.events"
 //go:embed migrations
 var Migrations embed.FS
 
-// MigrationsSQLite is the folder in Migrations for SQLite.
-const MigrationsSQLite = "migrations/sqlite"
+// The folders in Migrations by engine.
+const (
+	MigrationsSQLite   = "migrations/sqlite"
+	MigrationsPostgres = "migrations/postgres"
+)
 
 // SequenceDDL creates, in the database of a producer, the table from which the Emitter numbers
 // its events. It is the same text for SQLite and PostgreSQL and belongs into a migration there.

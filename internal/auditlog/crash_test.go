@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/aluskort/aluskort/internal/crash"
+	"github.com/aluskort/aluskort/internal/engine/store/dbtest"
 )
 
 // childEnv makes the test binary a producer that appends to the database it names until it dies.
@@ -20,10 +21,10 @@ const childEnv = "AUDITLOG_TEST_DATABASE"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(childEnv) != "" {
-		m.Run() // only TestAppendUntilKilled is selected
+		dbtest.Main(m) // only TestAppendUntilKilled is selected
 		os.Exit(1)
 	}
-	os.Exit(m.Run())
+	os.Exit(dbtest.Main(m))
 }
 
 // TestAppendUntilKilled is the child of TestA1; it does nothing when run by itself.
@@ -69,7 +70,7 @@ func TestA1A2KilledInAppend(t *testing.T) {
 func killChild(t *testing.T, path, point string) int64 {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestAppendUntilKilled$")
-	cmd.Env = append(os.Environ(), childEnv+"="+path, crash.Env+"="+point)
+	cmd.Env = append(os.Environ(), childEnv+"="+path, dbtest.Child(), crash.Env+"="+point)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {

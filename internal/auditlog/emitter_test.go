@@ -4,31 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/fstest"
 
 	"github.com/aluskort/aluskort/internal/audit"
 	"github.com/aluskort/aluskort/internal/engine/store"
-	"github.com/aluskort/aluskort/internal/engine/store/sqlite"
+	"github.com/aluskort/aluskort/internal/engine/store/dbtest"
 )
 
-func openState(t testing.TB) *sqlite.DB {
+func openState(t testing.TB) store.DB {
 	t.Helper()
-	db, err := sqlite.Open(context.Background(), sqlite.Config{
-		Path:       filepath.Join(t.TempDir(), "state.db"),
-		Migrations: fstest.MapFS{"0001_state.sql": {Data: []byte(SequenceDDL)}}, Clock: testClock,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return db
+	return dbtest.MustOpen(t, dbtest.Config{Migrations: fstest.MapFS{"0001_state.sql": {Data: []byte(SequenceDDL)}}, Clock: testClock})
 }
 
 // emit runs one transaction that emits b, and fails with fail after that.

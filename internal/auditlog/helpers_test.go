@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -12,29 +11,17 @@ import (
 	"github.com/aluskort/aluskort/internal/audit"
 	"github.com/aluskort/aluskort/internal/clock"
 	"github.com/aluskort/aluskort/internal/engine/store"
-	"github.com/aluskort/aluskort/internal/engine/store/sqlite"
+	"github.com/aluskort/aluskort/internal/engine/store/dbtest"
 )
 
 var testClock = clock.Fixed(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC))
 
 // openAudit opens the audit database at path, or a new one when path is empty.
-func openAudit(t testing.TB, path string) *sqlite.DB {
+func openAudit(t testing.TB, path string) store.DB {
 	t.Helper()
-	if path == "" {
-		path = filepath.Join(t.TempDir(), "audit.db")
-	}
-	db, err := sqlite.Open(context.Background(), sqlite.Config{
-		Path: path, Migrations: Migrations, MigrationsDir: MigrationsSQLite, CacheKiB: 16 << 10, Clock: testClock,
+	return dbtest.MustOpen(t, dbtest.Config{
+		Path: path, Migrations: Migrations, SQLiteDir: MigrationsSQLite, PostgresDir: MigrationsPostgres, CacheKiB: 16 << 10, Clock: testClock,
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return db
 }
 
 func newService(t testing.TB, db store.DB) *Service {

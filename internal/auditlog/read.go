@@ -250,7 +250,7 @@ func (s *Service) Investigation(ctx context.Context, tenant, investigation strin
 
 // spans returns where the records of an investigation may lie, in order and without overlap.
 func (s *Service) spans(ctx context.Context, st stand, investigation string) ([]span, error) {
-	const find = `WITH RECURSIVE s (slot) AS (SELECT $1 UNION ALL SELECT slot + 1 FROM s WHERE slot < $2)
+	const find = `WITH RECURSIVE s (slot) AS (SELECT CAST($1 AS BIGINT) UNION ALL SELECT slot + 1 FROM s WHERE slot < $2)
 SELECT r.first_seq, r.last_seq FROM s CROSS JOIN audit_ref r WHERE r.slot = s.slot AND r.inv = $3`
 	inv := investigationKey(investigation)
 	var out []span

@@ -17,6 +17,7 @@ import (
 
 	"github.com/aluskort/aluskort/internal/audit"
 	"github.com/aluskort/aluskort/internal/engine/store"
+	"github.com/aluskort/aluskort/internal/engine/store/dbtest"
 )
 
 func TestAppendChainsAndAnnounces(t *testing.T) {
@@ -362,39 +363,43 @@ func TestRecordsRefuseUpdateDeleteAndReplace(t *testing.T) {
 	if err := s.Append(ctx, [][]byte{messageOf(t, "a", "acme", 1, 3)}); err != nil {
 		t.Fatal(err)
 	}
-	for _, query := range []string{
-		`UPDATE audit_record SET recorded_at = 0 WHERE id & 1099511627775 = 2`,
-		`UPDATE audit_record SET bytes = x'00'`,
-		`DELETE FROM audit_record`,
-		`DELETE FROM audit_record WHERE id & 1099511627775 = 3`,
-		`INSERT OR REPLACE INTO audit_record SELECT id, 0, x'00', hash FROM audit_record LIMIT 1`,
-		`INSERT INTO audit_record SELECT * FROM audit_record WHERE true ON CONFLICT (id) DO UPDATE SET bytes = x'00'`,
-	} {
+	refused := map[string]error{
+		`UPDATE audit_record SET recorded_at = 0 WHERE id & 1099511627775 = 2`: store.ErrImmutable,
+		`UPDATE audit_record SET bytes = hash`:                                 store.ErrImmutable,
+		`DELETE FROM audit_record`:                                             store.ErrImmutable,
+		`DELETE FROM audit_record WHERE id & 1099511627775 = 3`:                store.ErrImmutable,
+	}
+	const again = `INSERT INTO audit_record SELECT id, recorded_at, hash, hash FROM audit_record WHERE id & 1099511627775 = 3`
+	if dbtest.Dialect() == store.SQLite {
+		refused[again] = store.ErrImmutable
+		refused[`INSERT OR REPLACE INTO audit_record SELECT id, 0, x'00', hash FROM audit_record LIMIT 1`] = store.ErrImmutable
+		refused[`INSERT INTO audit_record SELECT * FROM audit_record WHERE true ON CONFLICT (id) DO UPDATE SET bytes = x'00'`] = store.ErrImmutable
+	} else {
+		refused[again] = store.ErrConstraint
+	}
+	for query, want := range refused {
 		err := s.cfg.DB.Update(ctx, func(tx store.Tx) error {
 			_, err := tx.Exec(query)
 			return err
 		})
-		if !errors.Is(err, store.ErrImmutable) {
+		if !errors.Is(err, want) {
 			t.Errorf("%s: %v", query, err)
 		}
 	}
 	mustVerify(t, s, "acme")
 }
 
-// tamper changes the database as an intruder with the file would.
+// tamper changes the database as an intruder with the file, or a superuser of the server, would.
 func tamper(t *testing.T, db store.DB, queries ...string) {
 	t.Helper()
-	err := db.Update(t.Context(), func(tx store.Tx) error {
-		for _, q := range append([]string{`DROP TRIGGER audit_record_no_update`, `DROP TRIGGER audit_record_no_delete`}, queries...) {
-			if _, err := tx.Exec(q); err != nil {
-				return err
-			}
+	postgres := strings.NewReplacer("zeroblob(32)", `decode(repeat('00', 32), 'hex')`,
+		"replace(bytes, 'suspicious', 'benign')", `convert_to(replace(convert_from(bytes, 'UTF8'), 'suspicious', 'benign'), 'UTF8')`)
+	for i, q := range queries {
+		if db.Dialect() == store.Postgres {
+			queries[i] = postgres.Replace(q)
 		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
+	dbtest.Tamper(t, db, []string{"audit_record_no_update", "audit_record_no_delete"}, queries...)
 }
 
 func TestVerifyFindsTampering(t *testing.T) {
@@ -461,7 +466,7 @@ func TestVerifyTail(t *testing.T) {
 			t.Errorf("last %d: %d records, %v, %v", n, r.Records, r.Findings, err)
 		}
 	}
-	tamper(t, db, `UPDATE audit_record SET bytes = x'00' WHERE id & 1099511627775 = 10`)
+	tamper(t, db, `UPDATE audit_record SET bytes = hash WHERE id & 1099511627775 = 10`)
 	if r, err := s.VerifyTail(ctx, "acme", 5); err != nil || !r.OK() {
 		t.Errorf("the tail is good: %v, %v", r.Findings, err)
 	}

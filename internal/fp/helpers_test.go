@@ -2,7 +2,6 @@ package fp
 
 import (
 	"context"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -11,8 +10,8 @@ import (
 	"github.com/aluskort/aluskort/internal/audit"
 	"github.com/aluskort/aluskort/internal/clock"
 	"github.com/aluskort/aluskort/internal/engine/store"
+	"github.com/aluskort/aluskort/internal/engine/store/dbtest"
 	"github.com/aluskort/aluskort/internal/engine/store/schema"
-	"github.com/aluskort/aluskort/internal/engine/store/sqlite"
 )
 
 var testTime = time.Date(2026, 3, 2, 7, 30, 0, 0, time.UTC)
@@ -79,14 +78,9 @@ type fixture struct {
 func newFixture(t testing.TB) *fixture {
 	t.Helper()
 	f := &fixture{clock: &hand{now: testTime}, trail: &trail{}, gate: &Gate{Patterns: &Matcher{}, Switches: &Switches{}}}
-	db, err := sqlite.Open(t.Context(), sqlite.Config{
-		Path: filepath.Join(t.TempDir(), "state.db"), Migrations: schema.FS, MigrationsDir: schema.SQLiteDir, CacheKiB: 1024,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
+	db := dbtest.MustOpen(t, dbtest.Config{Migrations: schema.FS, SQLiteDir: schema.SQLiteDir, PostgresDir: schema.PostgresDir})
 	f.db = db
+	var err error
 	f.Store, err = NewStore(Config{DB: db, Outbox: store.NewOutbox(f.clock, 0), Audit: f.trail, Clock: f.clock, Gate: f.gate})
 	if err != nil {
 		t.Fatal(err)

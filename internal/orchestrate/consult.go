@@ -111,8 +111,8 @@ func (e *Engine) credit(v *evidence.Verdict, inv *investigate.Investigation, pri
 
 const (
 	insertJob = `INSERT INTO model_job (investigation, tenant, priority, queued_at, input, attempts, wake_at)`
-	upsertJob = `ON CONFLICT (investigation) DO UPDATE SET priority = MIN(model_job.priority, excluded.priority),
-	input = excluded.input, wake_at = MIN(model_job.wake_at, excluded.wake_at)`
+	upsertJob = `ON CONFLICT (investigation) DO UPDATE SET priority = CASE WHEN excluded.priority < model_job.priority THEN excluded.priority ELSE model_job.priority END,
+	input = excluded.input, wake_at = CASE WHEN excluded.wake_at < model_job.wake_at THEN excluded.wake_at ELSE model_job.wake_at END`
 )
 
 // hint is a line of a message on a job topic.

@@ -15,10 +15,9 @@ import (
 	"github.com/aluskort/aluskort/internal/alert"
 	"github.com/aluskort/aluskort/internal/audit"
 	"github.com/aluskort/aluskort/internal/engine/store"
+	"github.com/aluskort/aluskort/internal/engine/store/dbtest"
 	"github.com/aluskort/aluskort/internal/engine/store/schema"
-	"github.com/aluskort/aluskort/internal/engine/store/sqlite"
 	"github.com/aluskort/aluskort/internal/evidence"
-	"github.com/aluskort/aluskort/internal/id"
 	"github.com/aluskort/aluskort/internal/investigate"
 	"github.com/aluskort/aluskort/internal/respond"
 )
@@ -162,8 +161,8 @@ func (b *bench) restart() {
 func (b *bench) start() {
 	t := b.t
 	t.Helper()
-	db, err := sqlite.Open(context.Background(), sqlite.Config{
-		Path: b.path, Migrations: schema.FS, MigrationsDir: schema.SQLiteDir, Clock: b.clock, IDs: id.NewSource(nil),
+	db, err := dbtest.Open(t, dbtest.Config{
+		Path: b.path, Migrations: schema.FS, SQLiteDir: schema.SQLiteDir, PostgresDir: schema.PostgresDir, Clock: b.clock, CacheKiB: 64 << 10,
 	})
 	if err != nil {
 		t.Fatal(err)

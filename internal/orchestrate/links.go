@@ -32,7 +32,8 @@ func linkHash(tenant string, k *investigate.LinkKey) identity {
 const (
 	insertLink = `INSERT INTO link (key, investigation, first_seen, last_seen)`
 	upsertLink = `ON CONFLICT (key, investigation) DO UPDATE SET
-	first_seen = MIN(link.first_seen, excluded.first_seen), last_seen = MAX(link.last_seen, excluded.last_seen)`
+	first_seen = CASE WHEN excluded.first_seen < link.first_seen THEN excluded.first_seen ELSE link.first_seen END,
+	last_seen = CASE WHEN excluded.last_seen > link.last_seen THEN excluded.last_seen ELSE link.last_seen END`
 	markDirty = `UPDATE investigation SET dirty_at = $1 WHERE first_alert IN (`
 )
 

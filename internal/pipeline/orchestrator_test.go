@@ -17,10 +17,9 @@ import (
 	"github.com/aluskort/aluskort/internal/clock"
 	"github.com/aluskort/aluskort/internal/engine/bus"
 	"github.com/aluskort/aluskort/internal/engine/store"
+	"github.com/aluskort/aluskort/internal/engine/store/dbtest"
 	"github.com/aluskort/aluskort/internal/engine/store/schema"
-	"github.com/aluskort/aluskort/internal/engine/store/sqlite"
 	"github.com/aluskort/aluskort/internal/evidence"
-	"github.com/aluskort/aluskort/internal/id"
 	"github.com/aluskort/aluskort/internal/investigate"
 	"github.com/aluskort/aluskort/internal/orchestrate"
 	"github.com/aluskort/aluskort/internal/respond"
@@ -82,7 +81,7 @@ type path struct {
 func openPath(t *testing.T, w weights) *path {
 	t.Helper()
 	ctx, dir := context.Background(), t.TempDir()
-	db, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(dir, "state.db"), Migrations: schema.FS, MigrationsDir: schema.SQLiteDir, Clock: clock.System{}, IDs: id.NewSource(nil)})
+	db, err := dbtest.Open(t, dbtest.Config{Migrations: schema.FS, SQLiteDir: schema.SQLiteDir, PostgresDir: schema.PostgresDir, Clock: clock.System{}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ const Require = "ALUSKORT_TEST_REQUIRE"
 // lists the engine. What the address looks like is said by the script that starts the engine.
 func Address(t testing.TB, name string) string {
 	t.Helper()
-	variable := "ALUSKORT_TEST_" + strings.ToUpper(name)
+	variable := variable(name)
 	if a := os.Getenv(variable); a != "" {
 		return a
 	}
@@ -29,3 +29,18 @@ func Address(t testing.TB, name string) string {
 	t.Skipf("no %s here: scripts/engines starts one and sets %s", name, variable)
 	return ""
 }
+
+// Known tells whether Address has something to return, or would fail the test because it must.
+func Known(name string) bool {
+	if os.Getenv(variable(name)) != "" {
+		return true
+	}
+	for want := range strings.SplitSeq(os.Getenv(Require), ",") {
+		if want == name {
+			return true
+		}
+	}
+	return false
+}
+
+func variable(name string) string { return "ALUSKORT_TEST_" + strings.ToUpper(name) }

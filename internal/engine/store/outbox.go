@@ -83,6 +83,7 @@ type Outbox struct {
 	wake    chan struct{} // holds one token while there is something to look at
 
 	mu       sync.Mutex
+	shared   bool       // other processes write the table as well: only a signal is handed over
 	queue    []Outgoing // committed, not yet taken by the relay
 	bytes    int        // payload bytes in queue
 	overflow bool       // rows were forgotten; the relay must read the table
@@ -113,8 +114,11 @@ func (o *Outbox) Append(tx Tx, msgs ...Message) error {
 				ErrMessage, i, m.Topic, len(m.Payload), MaxPayload)
 		}
 	}
-	if err := o.deleteAcked(tx, deleteSpans); err != nil {
-		return err
+	// Where transactions run side by side, two that delete the same rows would abort each other.
+	if !o.isShared() {
+		if err := o.deleteAcked(tx, deleteSpans); err != nil {
+			return err
+		}
 	}
 	if len(msgs) == 0 {
 		return nil
@@ -169,6 +173,9 @@ func (o *Outbox) handOver(rows []Outgoing) {
 		if m.Seq > o.counted {
 			o.pending++
 		}
+		if o.shared {
+			continue
+		}
 		if !o.overflow && (len(o.queue) >= o.maxRows || o.bytes+len(m.Payload) > queueBytes) {
 			o.forget()
 		}
@@ -180,6 +187,27 @@ func (o *Outbox) handOver(rows []Outgoing) {
 	}
 	o.mu.Unlock()
 	o.signal()
+}
+
+// share says that other processes write the table as well. A row that is handed over here could
+// overtake one of its key that another process committed before, so rows come from the table.
+func (o *Outbox) share() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.shared = true
+}
+
+func (o *Outbox) isShared() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.shared
+}
+
+// observe notes what the table holds, for a process that does not empty it.
+func (o *Outbox) observe(rows int, highest, oldest int64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.pending, o.counted, o.oldest = rows, highest, oldest
 }
 
 // forget drops the queue; mu is held.

@@ -26,7 +26,8 @@ type RelayOptions struct {
 	MinBackoff time.Duration  // pause after the first error; 0 means 50 ms
 	MaxBackoff time.Duration  // longest pause; 0 means 10 s
 	Idle       time.Duration  // rest after which published rows are deleted; 0 means 1 s
-	Poll       time.Duration  // rest after which the table is looked at; 0 means 30 s
+	Poll       time.Duration  // rest after which the table is looked at; 0 means 30 s, 1 s on a shared database
+	Takeover   time.Duration  // rest after which a relay that stands by tries to take over; 0 means 1 s
 	PageRows   int            // rows read from the table at once; 0 means 256
 	PageBytes  int            // payload bytes read from the table at once; 0 means 8 MiB
 	Jitter     func() float64 // random number in [0,1); nil means math/rand
@@ -47,6 +48,7 @@ func (o RelayOptions) withDefaults(clk clock.Clock) RelayOptions {
 	set(&o.MaxBackoff, 10*time.Second)
 	set(&o.Idle, time.Second)
 	set(&o.Poll, 30*time.Second)
+	set(&o.Takeover, time.Second)
 	if o.PageRows <= 0 {
 		o.PageRows = 256
 	}
@@ -72,7 +74,11 @@ const (
 // their commit. The table is read only at start, after an error, after an overflow of the
 // hand-over and rarely while idle, always from its lowest number: a remembered position would
 // skip a lower number that commits later. One batch is in flight at a time, which keeps the
-// order of every key. One Relay may run per database.
+// order of every key.
+//
+// One Relay may run per database and process. On a database that processes share (Shared) the
+// relay of one of them publishes for all; the others wake it after their commits and stand by.
+// There the table is read for every batch, because only it has the rows of all in order.
 type Relay struct {
 	db      DB
 	pub     Publisher
@@ -84,7 +90,13 @@ type Relay struct {
 
 // NewRelay returns a relay from db to publisher.
 func NewRelay(db DB, publisher Publisher, clk clock.Clock, opts RelayOptions) *Relay {
+	if _, ok := db.(Shared); ok && opts.Poll <= 0 {
+		opts.Poll = time.Second // a process that dies after its commit wakes nobody
+	}
 	opts = opts.withDefaults(clk)
+	if _, ok := db.(Shared); ok {
+		opts.Outbox.share()
+	}
 	return &Relay{db: db, pub: publisher, clock: clk, out: opts.Outbox, opts: opts}
 }
 
@@ -103,6 +115,10 @@ func (r *Relay) Run(ctx context.Context) error {
 		return fmt.Errorf("%w: relay is already running", ErrMisuse)
 	}
 	defer r.running.Store(false)
+	if shared, ok := r.db.(Shared); ok {
+		r.runShared(ctx, shared)
+		return nil
+	}
 	defer r.finish(ctx)
 	scan, failures := true, 0
 	for ctx.Err() == nil {

@@ -13,8 +13,8 @@ import (
 
 	"github.com/aluskort/aluskort/internal/alert"
 	"github.com/aluskort/aluskort/internal/engine/store"
+	"github.com/aluskort/aluskort/internal/engine/store/dbtest"
 	"github.com/aluskort/aluskort/internal/engine/store/schema"
-	"github.com/aluskort/aluskort/internal/engine/store/sqlite"
 	"github.com/aluskort/aluskort/internal/evidence"
 )
 
@@ -212,12 +212,7 @@ func FuzzReadTable(f *testing.F) {
 }
 
 func TestStore(t *testing.T) {
-	db, err := sqlite.Open(t.Context(), sqlite.Config{
-		Path: filepath.Join(t.TempDir(), "state.db"), Migrations: schema.FS, MigrationsDir: schema.SQLiteDir,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	db := dbtest.MustOpen(t, dbtest.Config{Migrations: schema.FS, SQLiteDir: schema.SQLiteDir, PostgresDir: schema.PostgresDir})
 	s, ctx, base := NewStore(db), t.Context(), mustShipped(t)
 	if x, err := s.Load(ctx, base); err != nil || x.Len() != base.Len() || x.Version() != base.Version() {
 		t.Fatalf("nothing imported: %v", err)

@@ -5,20 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/fstest"
 	"testing/synctest"
 	"time"
 
 	"github.com/aluskort/aluskort/internal/alert"
 	"github.com/aluskort/aluskort/internal/engine/store"
+	"github.com/aluskort/aluskort/internal/engine/store/dbtest"
 	"github.com/aluskort/aluskort/internal/engine/store/schema"
-	"github.com/aluskort/aluskort/internal/engine/store/sqlite"
 	"github.com/aluskort/aluskort/internal/llm"
 	"github.com/aluskort/aluskort/internal/llm/registry"
 	"github.com/aluskort/aluskort/internal/llm/spend"
@@ -617,17 +615,7 @@ func TestC2OneInTenFails(t *testing.T) {
 
 // TestC11RunawayEndsAtItsCaps lets an agent ask for more without end, on a real ledger.
 func TestC11RunawayEndsAtItsCaps(t *testing.T) {
-	text, err := schema.FS.ReadFile("sqlite/0011_spend.sql")
-	if err != nil {
-		t.Fatal(err)
-	}
-	db, err := sqlite.Open(t.Context(), sqlite.Config{
-		Path: filepath.Join(t.TempDir(), "state.db"), Migrations: fstest.MapFS{"0001_spend.sql": {Data: text}}, CacheKiB: 1024,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = db.Close() }()
+	db := dbtest.MustOpen(t, dbtest.Config{Migrations: schema.FS, SQLiteDir: schema.SQLiteDir, PostgresDir: schema.PostgresDir})
 	fixed := clockAt(today)
 	ledger, err := spend.Open(t.Context(), spend.Config{DB: db, Table: table(t, "", ""), Clock: fixed, Limits: spend.Limits{InvestigationCalls: 40, MonthHard: 3 * registry.Dollar}})
 	if err != nil {

@@ -1,7 +1,6 @@
 package spend
 
 import (
-	"path/filepath"
 	"testing"
 
 	"github.com/aluskort/aluskort/internal/clock"
@@ -11,11 +10,7 @@ import (
 
 // BenchmarkReserveAndBook is one attempt of 64 callers at once: two durable commits, shared.
 func BenchmarkReserveAndBook(b *testing.B) {
-	db, err := openDB(b.Context(), filepath.Join(b.TempDir(), "state.db"))
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer func() { _ = db.Close() }()
+	db := openDB(b)
 	table, err := registry.Load("local", []byte(unitTable))
 	if err != nil {
 		b.Fatal(err)

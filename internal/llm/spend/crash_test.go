@@ -17,6 +17,10 @@ import (
 	"time"
 
 	"github.com/aluskort/aluskort/internal/clock"
+	"github.com/aluskort/aluskort/internal/engine/store"
+	"github.com/aluskort/aluskort/internal/engine/store/dbtest"
+	"github.com/aluskort/aluskort/internal/engine/store/schema"
+	"github.com/aluskort/aluskort/internal/engine/store/sqlite"
 	"github.com/aluskort/aluskort/internal/llm"
 	"github.com/aluskort/aluskort/internal/llm/registry"
 )
@@ -33,7 +37,7 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	os.Exit(m.Run())
+	os.Exit(dbtest.Main(m))
 }
 
 var childLimits = Limits{
@@ -41,11 +45,20 @@ var childLimits = Limits{
 	InvestigationMoney: Unlimited, Quota: map[Plan]int64{Premium: Unlimited},
 }
 
+// openFile opens the database that parent and child share.
+func openFile(ctx context.Context, path string) (store.DB, error) {
+	db, err := sqlite.Open(ctx, sqlite.Config{Path: path, Migrations: schema.FS, MigrationsDir: schema.SQLiteDir, CacheKiB: 1024})
+	if err != nil {
+		return nil, err
+	}
+	return db, nil
+}
+
 // spendAll lets 64 callers spend. A line "billed n" is the provider's invoice: it is written
 // before the ledger is told.
 func spendAll(path string) error {
 	ctx := context.Background()
-	db, err := openDB(ctx, path)
+	db, err := openFile(ctx, path)
 	if err != nil {
 		return err
 	}
@@ -153,7 +166,7 @@ func spendUntilKilled(t *testing.T, path string, lines int) (billed int64, died 
 
 func checkBooks(t *testing.T, path string, billed int64, run int) {
 	t.Helper()
-	db, err := openDB(t.Context(), path)
+	db, err := openFile(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}

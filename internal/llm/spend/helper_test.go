@@ -1,17 +1,14 @@
 package spend
 
 import (
-	"context"
 	"errors"
-	"path/filepath"
 	"sync"
 	"testing"
-	"testing/fstest"
 	"time"
 
 	"github.com/aluskort/aluskort/internal/engine/store"
+	"github.com/aluskort/aluskort/internal/engine/store/dbtest"
 	"github.com/aluskort/aluskort/internal/engine/store/schema"
-	"github.com/aluskort/aluskort/internal/engine/store/sqlite"
 	"github.com/aluskort/aluskort/internal/llm"
 	"github.com/aluskort/aluskort/internal/llm/registry"
 )
@@ -47,13 +44,9 @@ func (h *hand) set(t time.Time) {
 
 func (h *hand) add(d time.Duration) { h.set(h.Now().Add(d)) }
 
-func openDB(ctx context.Context, path string) (*sqlite.DB, error) {
-	text, err := schema.FS.ReadFile("sqlite/0011_spend.sql")
-	if err != nil {
-		return nil, err
-	}
-	files := fstest.MapFS{"0001_spend.sql": {Data: text}}
-	return sqlite.Open(ctx, sqlite.Config{Path: path, Migrations: files, CacheKiB: 1024})
+func openDB(t testing.TB) store.DB {
+	t.Helper()
+	return dbtest.MustOpen(t, dbtest.Config{Migrations: schema.FS, SQLiteDir: schema.SQLiteDir, PostgresDir: schema.PostgresDir})
 }
 
 type bench struct {
@@ -66,12 +59,7 @@ type bench struct {
 
 func newBench(t *testing.T, limits Limits) *bench {
 	t.Helper()
-	db, err := openDB(t.Context(), filepath.Join(t.TempDir(), "state.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
-	b := &bench{db: db, clock: &hand{t: time.Date(2026, 11, 28, 12, 30, 0, 0, time.UTC)}}
+	b := &bench{db: openDB(t), clock: &hand{t: time.Date(2026, 11, 28, 12, 30, 0, 0, time.UTC)}}
 	b.reopen(t, limits)
 	return b
 }

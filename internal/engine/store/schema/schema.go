@@ -6,8 +6,11 @@ import "embed"
 
 // FS holds the migrations; the folders are named after the dialects of package store.
 //
-//go:embed sqlite/*.sql
+//go:embed sqlite/*.sql postgres/*.sql
 var FS embed.FS
 
-// SQLiteDir is the folder of the SQLite migrations.
-const SQLiteDir = "sqlite"
+// The folders of the migrations by engine.
+const (
+	SQLiteDir   = "sqlite"
+	PostgresDir = "postgres"
+)

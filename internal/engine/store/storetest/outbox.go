@@ -272,7 +272,7 @@ func testOutbox(t *testing.T, open Open) {
 		for i := range 10 {
 			appendAll(t, db, o, message("k", fmt.Sprint(i)))
 			rest()
-			if n := number(t, db, countOutbox); n != 1 {
+			if n := number(t, db, countOutbox); n != left(db) {
 				t.Fatalf("%d rows after append %d, want the last one only", n, i)
 			}
 		}
@@ -286,7 +286,7 @@ func testOutbox(t *testing.T, open Open) {
 		if !errors.Is(err, errOwn) {
 			t.Fatal(err)
 		}
-		if n := number(t, db, countOutbox); n != 1 {
+		if n := number(t, db, countOutbox); n != left(db) {
 			t.Errorf("%d rows, want the one whose deletion was rolled back", n)
 		}
 		stop() // deletes what is published
@@ -366,6 +366,15 @@ func testOutbox(t *testing.T, open Open) {
 			t.Errorf("second Run returned %v", err)
 		}
 	})
+}
+
+// left is how many published rows are in the table at rest: the last one, which the next append
+// deletes, or none where the relay deletes at once because processes share the database.
+func left(db store.DB) int64 {
+	if _, ok := db.(store.Shared); ok {
+		return 0
+	}
+	return 1
 }
 
 // alarm is a clock that tells when somebody starts to wait; its timers never fire in a test.

@@ -6,32 +6,19 @@ import (
 	"errors"
 	"path/filepath"
 	"testing"
-	"testing/fstest"
 	"time"
 
 	"github.com/aluskort/aluskort/internal/engine/store"
+	"github.com/aluskort/aluskort/internal/engine/store/dbtest"
 	"github.com/aluskort/aluskort/internal/engine/store/schema"
-	"github.com/aluskort/aluskort/internal/engine/store/sqlite"
 	"github.com/aluskort/aluskort/internal/gateway/redact"
 )
 
 var now = time.Date(2026, 3, 2, 7, 30, 0, 0, time.UTC)
 
-// open opens a database that has the table of this package alone.
 func open(t *testing.T, path string) store.DB {
 	t.Helper()
-	text, err := schema.FS.ReadFile("sqlite/0012_redaction.sql")
-	if err != nil {
-		t.Fatal(err)
-	}
-	db, err := sqlite.Open(t.Context(), sqlite.Config{
-		Path: path, Migrations: fstest.MapFS{"sqlite/0001_redaction.sql": {Data: text}}, MigrationsDir: "sqlite", CacheKiB: 1024,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
-	return db
+	return dbtest.MustOpen(t, dbtest.Config{Path: path, Migrations: schema.FS, SQLiteDir: schema.SQLiteDir, PostgresDir: schema.PostgresDir})
 }
 
 type fixture struct {
