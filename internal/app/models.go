@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -57,7 +58,7 @@ func (n *Node) openModels(ctx context.Context, planner *respond.Planner) error {
 	if err != nil {
 		return err
 	}
-	keys := redact.NewKeys(n.dir.Path("keys"), rand.Reader)
+	keys := redact.NewKeys(cmp.Or(n.opts.Config.Keys, n.dir.Path("keys")), rand.Reader)
 	n.Gateway, err = gateway.New(gateway.Config{
 		Models: n.models, Screen: gateway.ScreenWith(sensor), Objects: n.blobs, Clock: n.opts.Clock, Log: n.opts.Log, Held: holds,
 		Redactor:   gateway.RedactWith(redact.New(redact.DefaultPolicy()), keys, keptMaps{n, vault.New(n.State, keys, rand.Reader)}),

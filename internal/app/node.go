@@ -3,10 +3,12 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -26,6 +28,7 @@ import (
 	"github.com/aluskort/aluskort/internal/engine/blob"
 	"github.com/aluskort/aluskort/internal/engine/bus"
 	"github.com/aluskort/aluskort/internal/engine/store"
+	"github.com/aluskort/aluskort/internal/engine/store/postgres"
 	"github.com/aluskort/aluskort/internal/engine/store/schema"
 	"github.com/aluskort/aluskort/internal/engine/store/sqlite"
 	"github.com/aluskort/aluskort/internal/fp"
@@ -182,20 +185,19 @@ func (n *Node) openEngines(ctx context.Context) error {
 		}
 	}
 	open(needState, func() (err error) {
-		n.State, err = openDB(ctx, sqlite.Config{
-			Path: n.dir.Path("db", "state.db"), Migrations: schema.FS, MigrationsDir: schema.SQLiteDir, CacheKiB: stateCacheKiB, Clock: n.opts.Clock, IDs: n.ids,
+		n.State, err = n.openDB(ctx, database{
+			name: "state", schema: "aluskort", migrations: schema.FS, sqliteDir: schema.SQLiteDir, postgresDir: schema.PostgresDir, cacheKiB: stateCacheKiB,
 		})
 		return err
 	})
 	open(needAudit, func() (err error) {
-		n.auditDB, err = openDB(ctx, sqlite.Config{
-			Path: n.dir.Path("db", "audit.db"), Migrations: auditlog.Migrations, MigrationsDir: auditlog.MigrationsSQLite,
-			CacheKiB: auditCacheKiB, Clock: n.opts.Clock, IDs: n.ids,
+		n.auditDB, err = n.openDB(ctx, database{
+			name: "audit", schema: "aluskort_audit", migrations: auditlog.Migrations, sqliteDir: auditlog.MigrationsSQLite, postgresDir: auditlog.MigrationsPostgres, cacheKiB: auditCacheKiB,
 		})
 		return err
 	})
 	g.Go(func() (err error) {
-		n.Bus, err = bus.Open(ctx, bus.Config{Dir: n.dir.Path("bus"), Clock: n.opts.Clock, Logger: n.opts.Log})
+		n.Bus, err = bus.Open(ctx, n.busConfig())
 		return err
 	})
 	err := g.Wait()
@@ -211,17 +213,47 @@ func (n *Node) openEngines(ctx context.Context) error {
 	return err
 }
 
+func (n *Node) busConfig() bus.Config {
+	c := bus.Config{Clock: n.opts.Clock, Logger: n.opts.Log}
+	if n.opts.Config.Embedded() {
+		c.Dir = n.dir.Path("bus")
+		return c
+	}
+	b := n.opts.Config.Bus
+	c.Brokers, c.Replication = b.Brokers, int16(b.Replication) //nolint:gosec // Check bounds it
+	return c
+}
+
+// database is one of the node's databases, in the terms of both engines.
+type database struct {
+	name, schema           string // file of SQLite, schema of PostgreSQL
+	migrations             fs.FS
+	sqliteDir, postgresDir string
+	cacheKiB               int
+}
+
 // openDB returns an untyped nil on error, so that the caller can tell.
-func openDB(ctx context.Context, cfg sqlite.Config) (store.DB, error) {
-	db, err := sqlite.Open(ctx, cfg)
+func (n *Node) openDB(ctx context.Context, d database) (store.DB, error) {
+	c := n.opts.Config.Store
+	if c.URL != "" {
+		db, err := postgres.Open(ctx, postgres.Config{
+			URL: c.URL, PasswordFile: c.PasswordFile, Schema: d.schema, Migrations: d.migrations, MigrationsDir: d.postgresDir, Clock: n.opts.Clock, IDs: n.ids,
+		})
+		if err != nil {
+			return nil, fmt.Errorf("open the %s database: %w", d.name, err)
+		}
+		return db, nil
+	}
+	path := n.dir.Path("db", d.name+".db")
+	db, err := sqlite.Open(ctx, sqlite.Config{Path: path, Migrations: d.migrations, MigrationsDir: d.sqliteDir, CacheKiB: d.cacheKiB, Clock: n.opts.Clock, IDs: n.ids})
 	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", cfg.Path, err)
+		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
 	return db, nil
 }
 
 func (n *Node) build(ctx context.Context) (err error) {
-	if n.blobs, err = blob.OpenDir(n.dir.Path("objects")); err != nil {
+	if n.blobs, err = blob.OpenDir(cmp.Or(n.opts.Config.Objects.Dir, n.dir.Path("objects"))); err != nil {
 		return err
 	}
 	if n.Registry, err = newRegistry(n.opts.Config.Mappings); err != nil {
@@ -242,6 +274,13 @@ func (n *Node) build(ctx context.Context) (err error) {
 		if err := n.buildEngine(ctx); err != nil {
 			return err
 		}
+	}
+	if n.has(needState) {
+		// Of the processes that share a database, one publishes for all.
+		n.stages = append(n.stages, stage{"outbox relay", n.relay.Run, always})
+	}
+	if n.has(needEngine) && !n.opts.Config.Embedded() {
+		n.stages = append(n.stages, stage{"imports of other processes", n.follow, always})
 	}
 	for _, t := range n.targets {
 		if t.stages != nil {
@@ -284,7 +323,6 @@ func (n *Node) orchestratorStages() []stage {
 		OnRevised: func(k int) { n.revisions.Add(int64(k)) },
 	}
 	out := []stage{
-		{"outbox relay", n.relay.Run, always},
 		{"patterns", n.watchPatterns, always},
 		{"priors", n.learn, always},
 		{"orchestrator", o.Run, o.Ready},
@@ -308,7 +346,7 @@ func (n *Node) normalise(raw []byte, source, tenant string) (alert.Alert, error)
 }
 
 func (n *Node) newParser() *parse.Parser {
-	if n.opts.CountDocumentation {
+	if n.opts.CountDocumentation || n.opts.Config.Parse.CountDocumentation {
 		return parse.New(describe(n.Registry), parse.WithWarnings(parse.NewWarningLists(parse.CountDocumentation())))
 	}
 	return parse.New(describe(n.Registry))

@@ -41,8 +41,9 @@ type Config struct {
 	Models Models `yaml:"models"`
 	// Bus, Store, Objects are the engines of an installation of several processes; empty sections
 	// are the embedded ones.
-	Bus   Bus   `yaml:"bus"`
-	Store Store `yaml:"store"`
+	Bus     Bus     `yaml:"bus"`
+	Store   Store   `yaml:"store"`
+	Objects Objects `yaml:"objects"`
 	// Services is how processes of different targets know each other.
 	Services Services `yaml:"services"`
 	// Keys is the folder of the keys that seal what redaction keeps; processes that share a database
@@ -88,6 +89,12 @@ type Store struct {
 	URL string `yaml:"url"`
 	// PasswordFile holds the password alone; it is read at every connect.
 	PasswordFile string `yaml:"password_file"`
+}
+
+// Objects is where objects are kept that are too large for messages and rows.
+type Objects struct {
+	// Dir is a folder that all processes share; empty means objects in the state directory.
+	Dir string `yaml:"dir"`
 }
 
 // Services is the mutual TLS between processes of different targets. Files are PEM and may be

@@ -232,6 +232,18 @@ func (s *Store) Imports(ctx context.Context, tenant string, limit int) (out []Im
 	return out, err
 }
 
+// LastImport is the number of the newest import of any tenant, 0 for none: whoever holds an index
+// sees by it that another process imported.
+func (s *Store) LastImport(ctx context.Context) (n int64, err error) {
+	err = s.db.View(ctx, func(tx store.Tx) error {
+		return tx.QueryRow(`SELECT COALESCE(MAX(import_id), 0) FROM threat_intel_imports`).Scan(&n)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("newest import: %w", err)
+	}
+	return n, nil
+}
+
 // Index makes an index of everything that has not expired at now.
 func (s *Store) Index(ctx context.Context, now time.Time) (index *Index, err error) {
 	err = s.db.View(ctx, func(tx store.Tx) error {

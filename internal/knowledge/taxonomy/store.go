@@ -131,6 +131,18 @@ func insertTexts(tx store.Tx, b *Bundle, techniques []Technique, now time.Time) 
 	part = excluded.part, last_updated = excluded.last_updated`)
 }
 
+// Changed is when the stored taxonomy was last replaced, in microseconds; 0 for never. Whoever
+// holds a copy sees by it that another process imported.
+func (s *Store) Changed(ctx context.Context) (at int64, err error) {
+	err = s.db.View(ctx, func(tx store.Tx) error {
+		return tx.QueryRow(`SELECT COALESCE(MAX(updated_at), 0) FROM taxonomy_metadata`).Scan(&at)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("taxonomy: last change: %w", err)
+	}
+	return at, nil
+}
+
 // Load returns what was imported laid over base, which is the shipped table as a rule. A part
 // that was imported replaces what base says about its ids; ids of base stay known.
 func (s *Store) Load(ctx context.Context, base *Taxonomy) (*Taxonomy, error) {
