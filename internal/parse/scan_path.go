@@ -187,7 +187,11 @@ func (w *walker) spaced(p, limit int) int {
 			return 0
 		}
 		for p < limit && classes[w.text[p]]&cName != 0 && w.text[p] != ' ' && w.text[p] != '\'' {
-			p++
+			r, n := utf8.DecodeRuneInString(w.text[p:])
+			if n > 1 && !isWordRune(r) || r == utf8.RuneError {
+				return 0
+			}
+			p += n
 		}
 	}
 	if p < limit && w.text[p] == '\\' {
