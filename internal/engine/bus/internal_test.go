@@ -14,7 +14,8 @@ import (
 
 // waitingConsumer has records of the given "topic partition offset" pending and no client.
 func waitingConsumer(limits BatchLimits, expected map[TopicPartition]int64, pending ...string) *Consumer {
-	c := &Consumer{bus: &Bus{log: slog.New(slog.DiscardHandler)}, cfg: ConsumerConfig{Batch: limits}, ids: map[string][16]byte{"a": {1}, "b": {2}}, expected: expected}
+	c := newConsumer(&Bus{log: slog.New(slog.DiscardHandler)}, ConsumerConfig{Batch: limits})
+	c.run, c.ids, c.expected = context.Background(), map[string][16]byte{"a": {1}, "b": {2}}, expected
 	for _, s := range pending {
 		r := new(kgo.Record)
 		if _, err := fmt.Sscan(s, &r.Topic, &r.Partition, &r.Offset); err != nil {
