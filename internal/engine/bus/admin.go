@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -87,7 +88,41 @@ func (b *Bus) apply(ctx context.Context, topics []Topic) ([]Change, error) {
 	if err := b.alterTopics(ctx, alter); err != nil {
 		return nil, err
 	}
+	if len(changes) == 0 {
+		return nil, nil
+	}
+	if err := b.awaitApplied(ctx, topics); err != nil {
+		return nil, fmt.Errorf("apply topics: %w", err)
+	}
 	return changes, nil
+}
+
+// applyTick is how often a cluster is asked whether it has what was applied.
+const applyTick = 50 * time.Millisecond
+
+// awaitApplied returns when the broker that answers us has what was applied. A cluster answers
+// when its controller has decided; its brokers, and the leaders of new partitions, follow.
+func (b *Bus) awaitApplied(ctx context.Context, topics []Topic) error {
+	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
+	defer cancel()
+	for {
+		states, err := b.describe(ctx, topics)
+		if err == nil && !slices.ContainsFunc(states, func(s TopicState) bool { return !s.Exists || b.differs(&s) }) {
+			return nil
+		}
+		t := b.cfg.Clock.NewTimer(applyTick)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return unavailable("wait until the cluster has the topics", errors.Join(ctx.Err(), err))
+		}
+	}
+}
+
+// differs reports whether a setting is not what the table says.
+func (b *Bus) differs(s *TopicState) bool {
+	return slices.ContainsFunc(b.configsOf(s.Topic), func(want setting) bool { return s.configs[want.name] != want.value })
 }
 
 func orDash(s string) string {
