@@ -188,10 +188,28 @@ func (b *Bus) createTopics(ctx context.Context, topics []Topic) error {
 	for _, t := range resp.Topics {
 		// Another process may have created it in between; Apply's next run sees its settings.
 		if err := kerr.ErrorForCode(t.ErrorCode); err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
-			return &TopicError{Topic: t.Topic, Err: unavailable("create", err)}
+			return &TopicError{Topic: t.Topic, Err: b.applyError("create", err, t.ErrorMessage)}
 		}
 	}
 	return nil
+}
+
+// applyError sorts what a cluster says to a topic: what will stay so until someone changes a
+// setting is no ErrUnavailable.
+func (b *Bus) applyError(what string, err error, detail *string) error {
+	if detail != nil && *detail != "" {
+		err = fmt.Errorf("%w (%s)", err, *detail)
+	}
+	switch {
+	case errors.Is(err, kerr.InvalidReplicationFactor):
+		return &ConfigError{
+			Key: "replication", Problem: fmt.Sprintf("the cluster cannot keep %d copies", b.cfg.Replication),
+			Fix: "use at most as many as it has brokers, or 0 for its default", Err: err,
+		}
+	case errors.Is(err, kerr.InvalidConfig), errors.Is(err, kerr.PolicyViolation), errors.Is(err, kerr.InvalidPartitions):
+		return fmt.Errorf("%s: the cluster's policy refuses it: %w", what, err)
+	}
+	return unavailable(what, err)
 }
 
 func (b *Bus) alterTopics(ctx context.Context, resources []kmsg.IncrementalAlterConfigsRequestResource) error {
@@ -206,7 +224,7 @@ func (b *Bus) alterTopics(ctx context.Context, resources []kmsg.IncrementalAlter
 	}
 	for _, r := range resp.Resources {
 		if err := kerr.ErrorForCode(r.ErrorCode); err != nil {
-			return &TopicError{Topic: r.ResourceName, Err: unavailable("alter configuration", err)}
+			return &TopicError{Topic: r.ResourceName, Err: b.applyError("alter configuration", err, r.ErrorMessage)}
 		}
 	}
 	return nil
