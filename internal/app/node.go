@@ -221,6 +221,8 @@ func (n *Node) busConfig() bus.Config {
 	}
 	b := n.opts.Config.Bus
 	c.Brokers, c.Replication = b.Brokers, int16(b.Replication) //nolint:gosec // Check bounds it
+	c.TLS = bus.TLS(b.TLS)
+	c.SASL = bus.SASL(b.SASL)
 	return c
 }
 

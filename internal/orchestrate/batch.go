@@ -1,6 +1,7 @@
 package orchestrate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,14 +19,20 @@ import (
 	"github.com/aluskort/aluskort/internal/parallel"
 )
 
-// Offset is the place up to which a partition has been worked off; it is stored in the
-// transaction of the work.
+// Offset is the place up to which a partition has been worked off. The transaction of the work
+// moves what is stored from From to Next, and fails with ErrOffsetMoved when another offset is
+// stored: then another consumer has worked on this partition. Where nothing is stored, or the
+// offset of a topic of that name that was deleted since, From does not matter.
 type Offset struct {
 	Consumer, Topic string
 	TopicID         [16]byte
 	Partition       int32
-	Next            int64
+	From, Next      int64
 }
+
+// ErrOffsetMoved: a batch does not begin where its partition has been worked off to. Nothing of
+// it was written; its consumer goes on from the stored offset.
+var ErrOffsetMoved = errors.New("the stored offset is not the one that the batch begins at")
 
 // Batch is what is processed in one transaction.
 type Batch struct {
@@ -69,7 +76,11 @@ type item struct {
 
 // Evaluate gathers the evidence of a batch. It returns an error only when ctx ended.
 func (e *Engine) Evaluate(ctx context.Context, b Batch) (*Evaluated, error) {
-	ev := &Evaluated{offsets: b.Offsets}
+	ev := &Evaluated{offsets: slices.Clone(b.Offsets)}
+	// Two owners of the same partitions lock their rows in the same order.
+	slices.SortFunc(ev.offsets, func(a, b Offset) int {
+		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
+	})
 	findings, unread, err := e.gather(ctx, b.Messages)
 	if err != nil {
 		return nil, err
@@ -251,8 +262,8 @@ func blind(n int, err error) []evidence.Finding {
 }
 
 // Commit writes an evaluated batch in one transaction and returns what became of each message.
-// An error means that nothing was written; the same batch may be committed again. A
-// *RefusedError names the messages that cannot be processed and are not part of it any more.
+// An error means that nothing was written; the same batch may be committed again, but for
+// ErrOffsetMoved, which stays. A *RefusedError names the messages that cannot be processed and are not part of it any more.
 func (e *Engine) Commit(ctx context.Context, ev *Evaluated) ([]Outcome, error) {
 	var outcomes []Outcome
 	err := e.update(ctx, func(w *writer) error {
@@ -324,6 +335,11 @@ type writer struct {
 }
 
 func (w *writer) run(ev *Evaluated) error {
+	// First of all: an owner that was overtaken has to be turned away before its rows meet those
+	// of the new one, which would look like a fault of their content.
+	if err := w.e.storeOffsets(w.tx, ev.offsets); err != nil {
+		return err
+	}
 	fresh, err := w.identify(ev.items)
 	if err != nil {
 		return err
@@ -348,10 +364,7 @@ func (w *writer) run(ev *Evaluated) error {
 	if err := w.save(); err != nil {
 		return err
 	}
-	if err := w.send(); err != nil {
-		return err
-	}
-	return w.e.storeOffsets(w.tx, ev.offsets)
+	return w.send()
 }
 
 // identify finds which alerts are new, in the database and within the batch.
@@ -572,19 +585,30 @@ func (w *writer) outcomes(ev *Evaluated) []Outcome {
 	return out
 }
 
-const upsertOffset = `INSERT INTO consumer_offset (consumer, topic, topic_id, partition, next) VALUES ($1, $2, $3, $4, $5)
-	ON CONFLICT (consumer, topic, partition) DO UPDATE SET topic_id = excluded.topic_id, next = excluded.next`
+// moveOffset is a compare-and-swap. It is what keeps a partition from being worked off by two
+// consumers: the bus gives a partition to another member of the group when its owner stands
+// still, and an owner that wakes up again in the middle of a batch cannot know. Both end in this
+// statement; the database lets one of them move the row, and the other rolls back. It has to be
+// in the transaction of the work.
+const moveOffset = `INSERT INTO consumer_offset (consumer, topic, topic_id, partition, next) VALUES ($1, $2, $3, $4, $5)
+	ON CONFLICT (consumer, topic, partition) DO UPDATE SET topic_id = excluded.topic_id, next = excluded.next
+	WHERE consumer_offset.next = $6 OR consumer_offset.topic_id <> excluded.topic_id`
 
 func (e *Engine) storeOffsets(tx store.Tx, offsets []Offset) error {
 	for _, o := range offsets {
-		if _, err := tx.Exec(upsertOffset, o.Consumer, o.Topic, o.TopicID[:], o.Partition, o.Next); err != nil {
+		moved, err := tx.Exec(moveOffset, o.Consumer, o.Topic, o.TopicID[:], o.Partition, o.Next, o.From)
+		if err != nil {
 			return fmt.Errorf("store offset of %s: %w", o.Topic, err)
+		}
+		if moved == 0 {
+			return fmt.Errorf("%s/%d from %d to %d: %w", o.Topic, o.Partition, o.From, o.Next, ErrOffsetMoved)
 		}
 	}
 	return nil
 }
 
-// SetOffset stores one offset outside a batch: where consumption goes on after a reset.
+// SetOffset moves one offset outside a batch: where consumption goes on after a reset. Its errors
+// are those of a batch.
 func (e *Engine) SetOffset(ctx context.Context, o Offset) error {
 	return e.db.Update(ctx, func(tx store.Tx) error { return e.storeOffsets(tx, []Offset{o}) })
 }

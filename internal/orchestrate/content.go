@@ -90,15 +90,16 @@ var errTrial = errors.New("orchestrate: only a trial")
 // search finds the messages of a batch that make its transaction fail, by halves. Each trial
 // holds what passed so far, so that what is left in the end passed together.
 type search struct {
-	e      *Engine
-	passed []*item
-	bad    []*item
-	why    []error
+	e       *Engine
+	offsets []Offset
+	passed  []*item
+	bad     []*item
+	why     []error
 }
 
 func (s *search) halve(ctx context.Context, items []*item) error {
 	err := s.e.update(ctx, func(w *writer) error {
-		if err := w.run(&Evaluated{items: slices.Concat(s.passed, items)}); err != nil {
+		if err := w.run(&Evaluated{items: slices.Concat(s.passed, items), offsets: s.offsets}); err != nil {
 			return err
 		}
 		return errTrial
@@ -123,7 +124,7 @@ func (s *search) halve(ctx context.Context, items []*item) error {
 // isolate takes the messages out of a batch that are at fault for cause.
 func (e *Engine) isolate(ctx context.Context, ev *Evaluated, cause *ContentError) ([]Refusal, error) {
 	theirs := slices.DeleteFunc(slices.Clone(ev.items), func(it *item) bool { return it.redelivered || it.invID != cause.Investigation })
-	s := &search{e: e}
+	s := &search{e: e, offsets: ev.offsets}
 	if errors.Is(cause, ErrDamaged) && len(theirs) > 0 {
 		// Nothing can be folded into what cannot be read.
 		if err := e.setAside(ctx, cause.Investigation, cause); err != nil {
@@ -139,7 +140,7 @@ func (e *Engine) isolate(ctx context.Context, ev *Evaluated, cause *ContentError
 		if len(suspects) == 0 {
 			continue
 		}
-		s = &search{e: e}
+		s = &search{e: e, offsets: ev.offsets}
 		if err := s.halve(ctx, suspects); err != nil {
 			return nil, err
 		}

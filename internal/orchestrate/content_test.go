@@ -38,7 +38,7 @@ func onHost(name string) func(*alert.Message) {
 // refusedBy processes a batch and returns the ids of the messages that were refused.
 func (b *bench) refusedBy(msgs ...*alert.Message) (out []Outcome, refused []string, why []error) {
 	b.t.Helper()
-	out, err := b.Process(context.Background(), Batch{Messages: msgs, Offsets: []Offset{{Consumer: "c", Topic: "t", Next: 99}}})
+	out, err := b.Process(context.Background(), Batch{Messages: msgs, Offsets: []Offset{{Consumer: "c", Topic: "t", From: 99, Next: 99}}})
 	var list *RefusedError
 	if err != nil && !errors.As(err, &list) {
 		b.t.Fatal(err)

@@ -19,6 +19,11 @@ type Chain interface {
 }
 
 // Auditor is the audit-service's loop: audit.events → chain.
+//
+// Its fence, where partitions change hands in a group, are the numbers of the origins: the chain
+// drops what it has, whoever offers it, in the transaction that appends. So it stores no offsets;
+// an owner that was overtaken, and messages that it still holds, offer what is there already, and
+// what is acknowledged for a partition that went away is left out by the bus.
 type Auditor struct {
 	Stage
 	Chain Chain
@@ -34,13 +39,13 @@ const (
 
 // source is what the loop needs of a consumer.
 type source interface {
-	Poll(ctx context.Context) (bus.Batch, error)
+	poller
 	Commit(ctx context.Context, b bus.Batch) error
 }
 
 // Run works until ctx ends.
 func (a *Auditor) Run(ctx context.Context) error {
-	consumer, err := a.Bus.Consume(ctx, bus.ConsumerConfig{
+	consumer, err := a.consume(ctx, bus.ConsumerConfig{
 		Group: bus.GroupAuditService, Topics: []string{bus.AuditEvents},
 		Batch: bus.BatchLimits{Records: 256, Bytes: 4 << 20, Linger: 20 * time.Millisecond},
 	})
@@ -80,7 +85,7 @@ func (a *Auditor) loop(ctx context.Context, consumer source) error {
 // again: the batch is empty then.
 func (a *Auditor) next(ctx context.Context, consumer source, held [][]byte) (bus.Batch, error) {
 	if len(held) == 0 {
-		return consumer.Poll(ctx)
+		return a.poll(ctx, consumer)
 	}
 	wait, cancel := context.WithTimeout(ctx, offerHeldEvery)
 	defer cancel()
@@ -92,7 +97,7 @@ func (a *Auditor) next(ctx context.Context, consumer source, held [][]byte) (bus
 		<-wait.Done()
 		return bus.Batch{}, ctx.Err()
 	}
-	batch, err := consumer.Poll(wait)
+	batch, err := a.poll(wait, consumer)
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 		return bus.Batch{}, nil
 	}

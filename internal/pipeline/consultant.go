@@ -59,12 +59,12 @@ func (c *Consultant) Run(ctx context.Context) error {
 
 // listen turns messages into wake-ups and acknowledges them at once.
 func (c *Consultant) listen(ctx context.Context) error {
-	consumer, err := c.Bus.Consume(ctx, bus.ConsumerConfig{Group: bus.GroupPriorityRouter, Topics: orchestrate.TopicsOfJobs[:]})
+	consumer, err := c.consume(ctx, bus.ConsumerConfig{Group: bus.GroupPriorityRouter, Topics: orchestrate.TopicsOfJobs[:]})
 	if err != nil {
 		return err
 	}
 	for {
-		batch, err := consumer.Poll(ctx)
+		batch, err := c.poll(ctx, consumer)
 		if err != nil {
 			_ = consumer.Close() // its error says nothing that the end of ctx does not
 			return err

@@ -119,27 +119,20 @@ type evaluated struct {
 
 // Run works until ctx ends. While one batch is being committed, the next is evaluated.
 func (o *Orchestrator) Run(ctx context.Context) error {
-	var stored map[bus.TopicPartition]int64
-	consumer, err := o.Bus.Consume(ctx, bus.ConsumerConfig{
+	consumer, err := o.consume(ctx, bus.ConsumerConfig{
 		Group: bus.GroupOrchestrator, Topics: []string{bus.AlertsNormalized},
-		Offsets: func(ctx context.Context, wanted []bus.TopicPartition) (found map[bus.TopicPartition]int64, err error) {
-			found, err = o.offsets(ctx, wanted)
-			stored = found
-			return found, err
-		},
+		Offsets: o.offsets,
 		OnReset: func(ctx context.Context, tp bus.TopicPartition, want, got int64) error {
+			err := o.Engine.SetOffset(ctx, offsetOf(tp, want, got))
+			if errors.Is(err, orchestrate.ErrOffsetMoved) {
+				return fmt.Errorf("%w: %w", bus.ErrMoved, err)
+			}
 			o.Log.Error("the log does not hold the offset that was reached; going on where it does", "partition", tp.String(), "want", want, "got", got)
-			return o.Engine.SetOffset(ctx, offsetOf(tp, got))
+			return err
 		},
 	})
 	if err != nil {
 		return ended(ctx, fmt.Errorf("consume: %w", err))
-	}
-	// The stored offsets may be ahead of the group's, which only tell the lag.
-	if len(stored) > 0 {
-		if err := consumer.Commit(ctx, bus.Batch{Next: stored}); err != nil {
-			o.Log.Warn("group offset not committed; the stored one is right", "error", err)
-		}
 	}
 	ready := make(chan evaluated)
 	o.committed = make(chan struct{}, 1)
@@ -148,7 +141,7 @@ func (o *Orchestrator) Run(ctx context.Context) error {
 		defer close(ready)
 		for {
 			crash.Point(crash.BeforePoll)
-			batch, err := consumer.Poll(ctx)
+			batch, err := o.poll(ctx, consumer)
 			if err != nil {
 				return ended(ctx, err)
 			}
@@ -171,6 +164,13 @@ func (o *Orchestrator) Run(ctx context.Context) error {
 		for ev := range ready {
 			err := o.commit(ctx, ev)
 			o.end()
+			if errors.Is(err, orchestrate.ErrOffsetMoved) {
+				// Nothing of the batch was written, and nothing is lost: its records are the work
+				// of whoever owns the partition now, or come again from the stored offset.
+				o.Log.Warn("another member of the group was faster; batch dropped", "records", len(ev.batch.Records), "error", err)
+				consumer.Rewind(ev.batch)
+				continue
+			}
 			if err != nil {
 				return ended(ctx, err)
 			}
@@ -202,7 +202,7 @@ func (o *Orchestrator) evaluate(ctx context.Context, batch bus.Batch) (ev evalua
 		b.Messages = append(b.Messages, m)
 	}
 	for tp, next := range batch.Next {
-		b.Offsets = append(b.Offsets, offsetOf(tp, next))
+		b.Offsets = append(b.Offsets, offsetOf(tp, batch.From[tp], next))
 	}
 	if ev.work, err = o.Engine.Evaluate(ctx, b); err != nil {
 		return ev, err
@@ -215,7 +215,8 @@ func (o *Orchestrator) evaluate(ctx context.Context, batch bus.Batch) (ev evalua
 func (o *Orchestrator) commit(ctx context.Context, ev evaluated) error {
 	for {
 		var refused *orchestrate.RefusedError
-		err := o.retry(ctx, "state database", func(err error) bool { return errors.As(err, &refused) }, func() error {
+		final := func(err error) bool { return errors.As(err, &refused) || errors.Is(err, orchestrate.ErrOffsetMoved) }
+		err := o.retry(ctx, "state database", final, func() error {
 			_, err := o.Engine.Commit(ctx, ev.work)
 			return err
 		})
@@ -270,8 +271,8 @@ func (o *Orchestrator) decode(ctx context.Context, rec *bus.Record) (*alert.Mess
 	return m, err
 }
 
-func offsetOf(tp bus.TopicPartition, next int64) orchestrate.Offset {
-	return orchestrate.Offset{Consumer: bus.GroupOrchestrator, Topic: tp.Topic, TopicID: tp.ID, Partition: tp.Partition, Next: next}
+func offsetOf(tp bus.TopicPartition, from, next int64) orchestrate.Offset {
+	return orchestrate.Offset{Consumer: bus.GroupOrchestrator, Topic: tp.Topic, TopicID: tp.ID, Partition: tp.Partition, From: from, Next: next}
 }
 
 func (o *Orchestrator) offsets(ctx context.Context, wanted []bus.TopicPartition) (map[bus.TopicPartition]int64, error) {

@@ -49,7 +49,7 @@ type parsed struct {
 
 // Run works until ctx ends. While one batch is being published, the next is parsed.
 func (p *Parser) Run(ctx context.Context) error {
-	consumer, err := p.Bus.Consume(ctx, bus.ConsumerConfig{Group: bus.GroupEntityParser, Topics: []string{bus.AlertsRaw}})
+	consumer, err := p.consume(ctx, bus.ConsumerConfig{Group: bus.GroupEntityParser, Topics: []string{bus.AlertsRaw}})
 	if err != nil {
 		return ended(ctx, fmt.Errorf("consume: %w", err))
 	}
@@ -58,7 +58,7 @@ func (p *Parser) Run(ctx context.Context) error {
 	g.Go(func() error {
 		defer close(ready)
 		for {
-			batch, err := consumer.Poll(ctx)
+			batch, err := p.poll(ctx, consumer)
 			if err != nil {
 				return ended(ctx, err)
 			}

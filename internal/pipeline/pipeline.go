@@ -79,6 +79,39 @@ func (s *Stage) retry(ctx context.Context, what string, permanent func(error) bo
 	}
 }
 
+// consume starts a consumer, however long the broker takes to answer.
+func (s *Stage) consume(ctx context.Context, cfg bus.ConsumerConfig) (consumer *bus.Consumer, err error) {
+	err = s.retry(ctx, "bus", lasting, func() error {
+		consumer, err = s.Bus.Consume(ctx, cfg)
+		return err
+	})
+	return consumer, err
+}
+
+// poller is what a loop takes its batches from.
+type poller interface {
+	Poll(ctx context.Context) (bus.Batch, error)
+}
+
+// poll waits for the next batch, also for a broker that refuses to give one: rights that were
+// taken away may come back.
+func (s *Stage) poll(ctx context.Context, consumer poller) (bus.Batch, error) {
+	batch, err := consumer.Poll(ctx)
+	if err == nil || ctx.Err() != nil || lasting(err) {
+		return batch, err
+	}
+	err = s.retry(ctx, "bus", lasting, func() error {
+		batch, err = consumer.Poll(ctx)
+		return err
+	})
+	return batch, err
+}
+
+// lasting reports whether trying again is of no use: only engines are waited for.
+func lasting(err error) bool {
+	return !errors.Is(err, bus.ErrUnavailable) && !errors.Is(err, store.ErrUnavailable)
+}
+
 // deadLetters stores letters and says so in the audit trail, however long that takes.
 func (s *Stage) deadLetters(ctx context.Context, letters []bus.DeadLetter) error {
 	if len(letters) == 0 {

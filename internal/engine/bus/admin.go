@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -87,7 +88,41 @@ func (b *Bus) apply(ctx context.Context, topics []Topic) ([]Change, error) {
 	if err := b.alterTopics(ctx, alter); err != nil {
 		return nil, err
 	}
+	if len(changes) == 0 {
+		return nil, nil
+	}
+	if err := b.awaitApplied(ctx, topics); err != nil {
+		return nil, fmt.Errorf("apply topics: %w", err)
+	}
 	return changes, nil
+}
+
+// applyTick is how often a cluster is asked whether it has what was applied.
+const applyTick = 50 * time.Millisecond
+
+// awaitApplied returns when the broker that answers us has what was applied. A cluster answers
+// when its controller has decided; its brokers, and the leaders of new partitions, follow.
+func (b *Bus) awaitApplied(ctx context.Context, topics []Topic) error {
+	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
+	defer cancel()
+	for {
+		states, err := b.describe(ctx, topics)
+		if err == nil && !slices.ContainsFunc(states, func(s TopicState) bool { return !s.Exists || b.differs(&s) }) {
+			return nil
+		}
+		t := b.cfg.Clock.NewTimer(applyTick)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return unavailable("wait until the cluster has the topics", errors.Join(ctx.Err(), err))
+		}
+	}
+}
+
+// differs reports whether a setting is not what the table says.
+func (b *Bus) differs(s *TopicState) bool {
+	return slices.ContainsFunc(b.configsOf(s.Topic), func(want setting) bool { return s.configs[want.name] != want.value })
 }
 
 func orDash(s string) string {
@@ -153,10 +188,28 @@ func (b *Bus) createTopics(ctx context.Context, topics []Topic) error {
 	for _, t := range resp.Topics {
 		// Another process may have created it in between; Apply's next run sees its settings.
 		if err := kerr.ErrorForCode(t.ErrorCode); err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
-			return &TopicError{Topic: t.Topic, Err: unavailable("create", err)}
+			return &TopicError{Topic: t.Topic, Err: b.applyError("create", err, t.ErrorMessage)}
 		}
 	}
 	return nil
+}
+
+// applyError sorts what a cluster says to a topic: what will stay so until someone changes a
+// setting is no ErrUnavailable.
+func (b *Bus) applyError(what string, err error, detail *string) error {
+	if detail != nil && *detail != "" {
+		err = fmt.Errorf("%w (%s)", err, *detail)
+	}
+	switch {
+	case errors.Is(err, kerr.InvalidReplicationFactor):
+		return &ConfigError{
+			Key: "replication", Problem: fmt.Sprintf("the cluster cannot keep %d copies", b.cfg.Replication),
+			Fix: "use at most as many as it has brokers, or 0 for its default", Err: err,
+		}
+	case errors.Is(err, kerr.InvalidConfig), errors.Is(err, kerr.PolicyViolation), errors.Is(err, kerr.InvalidPartitions):
+		return fmt.Errorf("%s: the cluster's policy refuses it: %w", what, err)
+	}
+	return unavailable(what, err)
 }
 
 func (b *Bus) alterTopics(ctx context.Context, resources []kmsg.IncrementalAlterConfigsRequestResource) error {
@@ -171,7 +224,7 @@ func (b *Bus) alterTopics(ctx context.Context, resources []kmsg.IncrementalAlter
 	}
 	for _, r := range resp.Resources {
 		if err := kerr.ErrorForCode(r.ErrorCode); err != nil {
-			return &TopicError{Topic: r.ResourceName, Err: unavailable("alter configuration", err)}
+			return &TopicError{Topic: r.ResourceName, Err: b.applyError("alter configuration", err, r.ErrorMessage)}
 		}
 	}
 	return nil

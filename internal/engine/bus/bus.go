@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
+	"net"
 	"sync"
 	"time"
 
@@ -19,14 +21,33 @@ type Config struct {
 	// Dir is the data directory of an embedded bus; it is created. The caller holds the lock of
 	// the state directory it lies in.
 	Dir string
-	// Brokers are addresses (host:port) of a production cluster.
+	// Brokers are addresses (host:port) of a production cluster; TLS and SASL say how it is
+	// spoken to. Check says whether they can be used.
 	Brokers []string
+	TLS     TLS
+	SASL    SASL
+	// Dial opens the connections to a production cluster, below TLS; nil dials TCP.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Replication of the topics that Apply creates in production; 0 takes the cluster's default.
 	// From 3 on, topics want two replicas in sync.
 	Replication int16
 	// Clock is required; Logger defaults to one that discards.
 	Clock  clock.Clock
 	Logger *slog.Logger
+}
+
+const (
+	// requestOverhead is how long a broker may take to answer beyond what a request allows it.
+	requestOverhead = 5 * time.Second
+	minRetry        = 100 * time.Millisecond
+	maxRetry        = time.Second
+)
+
+// retryBackoff is how long to wait before the nth repetition. The jitter keeps the members of a
+// group from returning all at once.
+func retryBackoff(n int) time.Duration {
+	d := min(minRetry<<min(n-1, 4), maxRetry)
+	return d/2 + rand.N(d/2)
 }
 
 // closeTimeout bounds what Close waits for: running calls, and last commits.
@@ -66,6 +87,9 @@ func Open(ctx context.Context, cfg Config) (*Bus, error) {
 	case (cfg.Dir == "") == (len(cfg.Brokers) == 0):
 		return nil, errors.New("open bus: set either the data directory (embedded) or the brokers (production)")
 	}
+	if err := cfg.Check(); err != nil {
+		return nil, fmt.Errorf("open bus: %w", err)
+	}
 	b := &Bus{cfg: cfg, log: cfg.Logger, consumers: make(map[*Consumer]struct{})}
 	if b.log == nil {
 		b.log = slog.New(slog.DiscardHandler)
@@ -92,7 +116,7 @@ func (b *Bus) start(ctx context.Context) error {
 		b.embedded = e
 		b.opts = append(b.opts, e.clientOpts()...)
 	} else {
-		b.opts = append(b.opts, kgo.SeedBrokers(b.cfg.Brokers...))
+		b.opts = append(b.opts, b.clusterOpts()...)
 	}
 	client, err := kgo.NewClient(append(b.producerOpts(), b.opts...)...)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -102,6 +103,13 @@ func (m *committer) flush(ctx context.Context) error {
 		m.mu.Unlock()
 	}
 	return err
+}
+
+// drop forgets what is pending of tps, which have no id; nil drops all.
+func (m *committer) drop(tps []TopicPartition) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	maps.DeleteFunc(m.pending, func(tp TopicPartition, _ int64) bool { return tps == nil || slices.Contains(tps, bare(tp)) })
 }
 
 func (m *committer) close(ctx context.Context) error {

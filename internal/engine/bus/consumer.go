@@ -35,7 +35,9 @@ type ConsumerConfig struct {
 	// want: above want when retention or a truncation took records, below when the log ended
 	// before want. The owner of stored offsets must store got before it returns, else a crash
 	// finds the old offset inside a log that has grown meanwhile, and skips; it stores what
-	// Batch.Next says as it is, never the maximum of old and new. An error stops consumption.
+	// Batch.Next says as it is, never the maximum of old and new. When the stored offset is not
+	// want, another member has worked on: then it changes nothing and returns ErrMoved, and the
+	// partition is placed anew. Any other error stops consumption.
 	OnReset func(ctx context.Context, tp TopicPartition, want, got int64) error
 }
 
@@ -65,10 +67,37 @@ type Batch struct {
 	// Next is, for each partition in the batch, the offset after its last record: what to store
 	// in the transaction of the work.
 	Next map[TopicPartition]int64
+	// From is, for each partition in the batch, where the consumer stood before it. The store
+	// moves an offset from From to Next by compare-and-swap: whoever finds another offset there
+	// was overtaken by another member of the group, writes nothing, and calls Rewind.
+	From map[TopicPartition]int64
+
+	epoch int // of the consumer when the batch was cut
 }
 
-// Consumer reads topics as a member of a group. Poll is for one goroutine at a time; Commit and
-// Close may be called from others.
+// Consumer reads topics as a member of a group. Poll is for one goroutine at a time; Commit,
+// Rewind and Close may be called from others.
+//
+// # Partitions that change hands
+//
+// In production the group gives a partition to another member when members come and go. Two
+// things keep the work whole.
+//
+// The old owner may finish: before a partition is given up, its records that no batch has are
+// dropped and batches that were handed out are waited for until Commit or Rewind, at most 10 s;
+// meanwhile Poll waits. So in a quiet hand-over nothing is done twice.
+//
+// The old owner is fenced where it cannot be waited for: it stood still for longer than the
+// session, or its transaction hangs. Nothing on the bus can stop it then, for its work ends in a
+// database that knows nothing of the group. The stored offset is what both owners share: the
+// transaction of the work moves it from Batch.From to Batch.Next, and the database lets one of
+// two such transactions pass. The other finds an offset that is not its From, rolls back, and
+// Rewind lets Poll go on from what is stored. Whichever of the two comes first is right, because
+// a batch that starts at the stored offset is the next work of that partition whoever read it;
+// so each record has its effect once, in the order of the log, and none is skipped.
+//
+// A consumer without stored offsets has no such fence: what was not committed to the broker is
+// read again by the new owner, and its handler sees it twice.
 //
 // In memory are at most the batch that was handed out, what was left over from it, and one
 // fetch of two batches' size per broker; a record above that size counts as itself.
@@ -80,10 +109,19 @@ type Consumer struct {
 	stop    context.CancelFunc // ends what runs inside the client's callbacks
 	ready   bool               // started; guarded by the bus
 
+	started chan struct{}   // closed when client may be used by others than the client itself
+	run     context.Context // ends with Close
+
 	mu       sync.Mutex // guards the fields below: in a group, rebalances change them under Poll
 	ids      map[string][16]byte
 	pending  []*kgo.Record            // polled from the client, not yet in a batch
-	expected map[TopicPartition]int64 // next offset; without id
+	expected map[TopicPartition]int64 // next offset, of the partitions that are ours; without id
+	working  map[TopicPartition]int64 // offset after the last batch that neither Commit nor Rewind has seen
+	settled  chan struct{}            // closed and replaced when working shrinks
+	epoch    int                      // grows with every rewind
+	rewound  map[TopicPartition]int   // epoch of the last rewind
+	rewind   map[TopicPartition]bool  // to be placed anew by the next Poll
+	wake     context.CancelFunc       // ends the fetch that is waiting, for a rewind
 	failed   error                    // found beside records; the next Poll returns it
 	closed   bool
 
@@ -104,12 +142,13 @@ func (b *Bus) Consume(ctx context.Context, cfg ConsumerConfig) (*Consumer, error
 	}
 	defer done()
 	run, stop := context.WithCancel(context.Background())
-	c := &Consumer{bus: b, cfg: cfg, stop: stop, ids: make(map[string][16]byte), expected: make(map[TopicPartition]int64)}
+	c := newConsumer(b, cfg)
+	c.run, c.stop = run, stop
 	if err := b.register(c); err != nil {
 		stop()
 		return nil, err
 	}
-	if err := c.start(ctx, run); err != nil {
+	if err := c.start(ctx); err != nil {
 		b.unregister(c)
 		stop()
 		return nil, fmt.Errorf("consume %v as %s: %w", cfg.Topics, cfg.Group, err)
@@ -119,6 +158,14 @@ func (b *Bus) Consume(ctx context.Context, cfg ConsumerConfig) (*Consumer, error
 		return nil, ErrClosed
 	}
 	return c, nil
+}
+
+func newConsumer(b *Bus, cfg ConsumerConfig) *Consumer {
+	return &Consumer{
+		bus: b, cfg: cfg, started: make(chan struct{}), settled: make(chan struct{}),
+		ids: make(map[string][16]byte), expected: make(map[TopicPartition]int64), working: make(map[TopicPartition]int64),
+		rewound: make(map[TopicPartition]int), rewind: make(map[TopicPartition]bool),
+	}
 }
 
 // admit hands the consumer to Close of the bus, unless that has passed already.
@@ -157,7 +204,7 @@ func (b *Bus) unregister(c *Consumer) {
 	delete(b.consumers, c)
 }
 
-func (c *Consumer) start(ctx, run context.Context) error {
+func (c *Consumer) start(ctx context.Context) (err error) {
 	tps, err := c.bus.identify(ctx, c.cfg.Topics)
 	if err != nil {
 		return err
@@ -165,18 +212,29 @@ func (c *Consumer) start(ctx, run context.Context) error {
 	for _, tp := range tps {
 		c.ids[tp.Topic] = tp.ID
 	}
-	var opts []kgo.Opt
 	commit := c.commitGroup
 	if c.bus.embedded != nil {
 		commit = func(ctx context.Context, next map[TopicPartition]int64) error {
 			return c.bus.commitDirect(ctx, c.cfg.Group, next)
 		}
-		opts, err = c.directOpts(ctx, tps)
-	} else {
-		opts = c.groupOpts(run)
 	}
-	if err != nil {
-		return err
+	every := time.Duration(0)
+	if c.cfg.Offsets != nil {
+		every = c.cfg.CommitEvery
+	}
+	c.commits = newCommitter(commit, every, c.bus.cfg.Clock, c.bus.log)
+	defer func() {
+		close(c.started)
+		if err != nil {
+			c.commits.drop(nil)
+			_ = c.commits.close(ctx)
+		}
+	}()
+	opts := c.groupOpts()
+	if c.bus.embedded != nil {
+		if opts, err = c.directOpts(ctx, tps); err != nil {
+			return err
+		}
 	}
 	opts = append(opts,
 		kgo.FetchMinBytes(1),
@@ -187,11 +245,6 @@ func (c *Consumer) start(ctx, run context.Context) error {
 	if c.client, err = kgo.NewClient(append(opts, c.bus.opts...)...); err != nil {
 		return fmt.Errorf("client: %w", err)
 	}
-	every := time.Duration(0)
-	if c.cfg.Offsets != nil {
-		every = c.cfg.CommitEvery
-	}
-	c.commits = newCommitter(commit, every, c.bus.cfg.Clock, c.bus.log)
 	return nil
 }
 
@@ -214,25 +267,57 @@ func (c *Consumer) directOpts(ctx context.Context, tps []TopicPartition) ([]kgo.
 			assign[tp.Topic] = make(map[int32]kgo.Offset)
 		}
 		assign[tp.Topic][tp.Partition] = kgo.NewOffset().At(offset)
-		c.expected[TopicPartition{Topic: tp.Topic, Partition: tp.Partition}] = offset
+		c.expected[bare(tp)] = offset
 	}
-	return []kgo.Opt{kgo.ConsumePartitions(assign)}, nil
+	return []kgo.Opt{kgo.ConsumePartitions(assign)}, c.publish(ctx, at, group)
 }
 
-func (c *Consumer) groupOpts(run context.Context) []kgo.Opt {
+// publish tells the broker, soon, where stored offsets are ahead of the group's, for Lag.
+func (c *Consumer) publish(ctx context.Context, at, group map[TopicPartition]int64) error {
+	if c.cfg.Offsets == nil {
+		return nil
+	}
+	ahead := make(map[TopicPartition]int64)
+	for tp, offset := range at {
+		if offset > group[bare(tp)] {
+			ahead[tp] = offset
+		}
+	}
+	if len(ahead) == 0 {
+		return nil
+	}
+	return c.commits.add(ctx, ahead) // gathered: the broker is not asked here
+}
+
+const (
+	// sessionTimeout is how long a member may be silent before its partitions go to others.
+	sessionTimeout = 10 * time.Second
+	// rebalanceTimeout is how long a member may take to give its partitions up and come back.
+	rebalanceTimeout = 30 * time.Second
+	// handOver is how long a partition is kept for batches that were handed out.
+	handOver = 10 * time.Second
+)
+
+func (c *Consumer) groupOpts() []kgo.Opt {
 	return []kgo.Opt{
 		kgo.ConsumerGroup(c.cfg.Group),
+		kgo.Balancers(kgo.CooperativeStickyBalancer()),
 		kgo.ConsumeTopics(c.cfg.Topics...),
 		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
 		kgo.DisableAutoCommit(),
 		kgo.HeartbeatInterval(time.Second),
+		kgo.SessionTimeout(sessionTimeout),
+		kgo.RebalanceTimeout(rebalanceTimeout),
+		// Fetched records go to pending, and partitions away from it, one after the other: a record
+		// that came to pending after its partition had gone and returned would look like a gap.
+		kgo.BlockRebalanceOnPoll(),
 		kgo.AdjustFetchOffsetsFn(func(ctx context.Context, at map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
 			ctx, cancel := context.WithCancel(ctx)
 			defer cancel()
-			defer context.AfterFunc(run, cancel)()
+			defer context.AfterFunc(c.run, cancel)()
 			return c.adjust(ctx, at)
 		}),
-		kgo.OnPartitionsRevoked(func(_ context.Context, _ *kgo.Client, gone map[string][]int32) { c.forget(gone) }),
+		kgo.OnPartitionsRevoked(func(_ context.Context, _ *kgo.Client, gone map[string][]int32) { c.giveUp(gone) }),
 		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, gone map[string][]int32) { c.forget(gone) }),
 	}
 }
@@ -252,34 +337,107 @@ func (c *Consumer) adjust(ctx context.Context, at map[string]map[int32]kgo.Offse
 	}
 	c.mu.Unlock()
 	found, err := c.positions(ctx, tps, group)
+	if err == nil {
+		err = c.publish(ctx, found, group)
+	}
 	if err != nil {
-		c.bus.log.Error("cannot place a consumer", "group", c.cfg.Group, "error", err)
+		c.bus.log.Error("cannot place a consumer; trying again", "group", c.cfg.Group, "error", err)
 		return nil, err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for tp, offset := range found {
 		at[tp.Topic][tp.Partition] = kgo.NewOffset().At(offset)
-		c.expected[TopicPartition{Topic: tp.Topic, Partition: tp.Partition}] = offset
+		c.expected[bare(tp)] = offset
 	}
 	return at, nil
 }
 
-// forget drops what waits here of partitions that belong to another member now.
-func (c *Consumer) forget(gone map[string][]int32) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.pending = slices.DeleteFunc(c.pending, func(r *kgo.Record) bool { return slices.Contains(gone[r.Topic], r.Partition) })
-	for topic, ps := range gone {
-		for _, p := range ps {
-			delete(c.expected, TopicPartition{Topic: topic, Partition: p})
+// giveUp runs in the client before partitions go to another member: what was handed out may
+// still be finished and committed. The client goes on telling the group that we live.
+func (c *Consumer) giveUp(gone map[string][]int32) {
+	c.awaitFinished(gone)
+	ctx, cancel := context.WithTimeout(c.run, requestOverhead)
+	defer cancel()
+	if err := c.commits.flush(ctx); err != nil && c.run.Err() == nil {
+		c.bus.log.Warn("partitions go to another member before their last offsets were committed", "group", c.cfg.Group, "error", err)
+	}
+	c.forget(gone)
+}
+
+func (c *Consumer) awaitFinished(gone map[string][]int32) {
+	t := c.bus.cfg.Clock.NewTimer(handOver)
+	defer t.Stop()
+	for {
+		settled, busy := c.unfinished(gone)
+		if !busy {
+			return
+		}
+		select {
+		case <-settled:
+		case <-c.run.Done():
+			return
+		case <-t.C:
+			c.bus.log.Warn("partitions go to another member with work under way, which will be refused or done again", "group", c.cfg.Group, "partitions", gone)
+			return
 		}
 	}
 }
 
+// unfinished reports whether batches with records of these partitions are under way, and what is
+// closed when fewer are.
+func (c *Consumer) unfinished(of map[string][]int32) (settled <-chan struct{}, busy bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for tp := range c.working {
+		if slices.Contains(of[tp.Topic], tp.Partition) {
+			return c.settled, true
+		}
+	}
+	return c.settled, false
+}
+
+// forget drops everything about partitions that belong to another member now.
+func (c *Consumer) forget(gone map[string][]int32) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.pending = slices.DeleteFunc(c.pending, func(r *kgo.Record) bool { return slices.Contains(gone[r.Topic], r.Partition) })
+	var tps []TopicPartition
+	for topic, ps := range gone {
+		for _, p := range ps {
+			tp := TopicPartition{Topic: topic, Partition: p}
+			tps = append(tps, tp)
+			delete(c.expected, tp)
+			delete(c.working, tp)
+			delete(c.rewind, tp)
+		}
+	}
+	c.commits.drop(tps)
+	c.announce()
+}
+
+// announce tells who waits for it that working has shrunk. The caller holds mu.
+func (c *Consumer) announce() {
+	close(c.settled)
+	c.settled = make(chan struct{})
+}
+
+// settle notes that a batch is done with.
+func (c *Consumer) settle(next map[TopicPartition]int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for tp, at := range next {
+		if last, ok := c.working[bare(tp)]; ok && at >= last {
+			delete(c.working, bare(tp))
+		}
+	}
+	c.announce()
+}
+
 // Commit tells the broker how far the group is; call it after the transaction that stored
 // Batch.Next. A failed commit loses nothing: it is repeated with the next, or the records are
-// read again. With stored offsets it only notes the position and returns.
+// read again. With stored offsets it only notes the position and returns. Partitions that went
+// to another member meanwhile are left out: how far they are is for the new owner to say.
 func (c *Consumer) Commit(ctx context.Context, b Batch) error {
 	c.mu.Lock()
 	closed := c.closed
@@ -287,16 +445,66 @@ func (c *Consumer) Commit(ctx context.Context, b Batch) error {
 	if closed {
 		return ErrClosed
 	}
+	defer c.settle(b.Next)
 	return c.commits.add(ctx, b.Next)
 }
 
+// owned is the part of positions whose partitions are ours. A broker takes a commit of every
+// member, also one that moves the offset of another member's partition back.
+func (c *Consumer) owned(next map[TopicPartition]int64) map[TopicPartition]int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	ours := make(map[TopicPartition]int64, len(next))
+	for tp, at := range next {
+		if _, ok := c.expected[bare(tp)]; ok {
+			ours[tp] = at
+		}
+	}
+	return ours
+}
+
+// Rewind takes a batch back whose transaction found another offset stored than the batch's From:
+// Poll goes on from the stored offsets of its partitions. What was polled of them after the batch
+// is read again; batches of it that are under way already are refused as well, and rewinding
+// them too does nothing more.
+func (c *Consumer) Rewind(b Batch) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for tp := range b.Next {
+		key := bare(tp)
+		if _, ours := c.expected[key]; !ours || b.epoch < c.rewound[key] {
+			continue
+		}
+		c.replace(key)
+	}
+	for tp, at := range b.Next {
+		if last, ok := c.working[bare(tp)]; ok && at >= last {
+			delete(c.working, bare(tp))
+		}
+	}
+	c.announce()
+}
+
+// replace marks a partition to be placed anew by the next Poll, and wakes one that waits. The
+// caller holds mu.
+func (c *Consumer) replace(tp TopicPartition) {
+	c.rewind[tp] = true
+	if c.wake != nil {
+		c.wake()
+	}
+}
+
 func (c *Consumer) commitGroup(ctx context.Context, next map[TopicPartition]int64) error {
+	<-c.started
 	at := make(map[string]map[int32]kgo.EpochOffset)
-	for tp, offset := range next {
+	for tp, offset := range c.owned(next) {
 		if at[tp.Topic] == nil {
 			at[tp.Topic] = make(map[int32]kgo.EpochOffset)
 		}
 		at[tp.Topic][tp.Partition] = kgo.EpochOffset{Epoch: -1, Offset: offset}
+	}
+	if len(at) == 0 {
+		return nil
 	}
 	var failed error
 	c.client.CommitOffsetsSync(ctx, at, func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) {
@@ -319,7 +527,7 @@ func (c *Consumer) Close() error {
 		defer cancel()
 		c.closeErr = c.commits.close(ctx)
 		c.stop()
-		c.client.Close()
+		c.client.CloseAllowingRebalance()
 		c.bus.unregister(c)
 	})
 	return c.closeErr

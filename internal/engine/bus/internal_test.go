@@ -5,16 +5,22 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"reflect"
 	"slices"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/aluskort/aluskort/internal/clock"
 )
 
 // waitingConsumer has records of the given "topic partition offset" pending and no client.
 func waitingConsumer(limits BatchLimits, expected map[TopicPartition]int64, pending ...string) *Consumer {
-	c := &Consumer{bus: &Bus{log: slog.New(slog.DiscardHandler)}, cfg: ConsumerConfig{Batch: limits}, ids: map[string][16]byte{"a": {1}, "b": {2}}, expected: expected}
+	c := newConsumer(&Bus{log: slog.New(slog.DiscardHandler)}, ConsumerConfig{Batch: limits})
+	c.run, c.ids, c.expected = context.Background(), map[string][16]byte{"a": {1}, "b": {2}}, expected
 	for _, s := range pending {
 		r := new(kgo.Record)
 		if _, err := fmt.Sscan(s, &r.Topic, &r.Partition, &r.Offset); err != nil {
@@ -167,4 +173,77 @@ func FuzzLetter(f *testing.F) {
 			t.Fatalf("original changed: %+v", l.Original)
 		}
 	})
+}
+
+// A partition that is to be given up waits for the work under way, but not for ever.
+func TestGiveUpWaitsForWork(t *testing.T) {
+	ours := map[TopicPartition]int64{{Topic: "a"}: 5, {Topic: "b"}: 1}
+	gone := map[string][]int32{"a": {0}}
+	for _, tc := range []struct {
+		name  string
+		end   func(*Consumer, Batch)
+		waits time.Duration
+	}{
+		{"until Commit", func(c *Consumer, b Batch) { _ = c.Commit(t.Context(), b) }, time.Second},
+		{"until Rewind", func(c *Consumer, b Batch) { c.Rewind(b) }, time.Second},
+		{"until Close", func(c *Consumer, _ Batch) { c.stop() }, time.Second},
+		{"at most a while", func(*Consumer, Batch) {}, handOver},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := waitingConsumer(BatchLimits{Records: 2, Bytes: 1 << 20}, maps.Clone(ours), "a 0 5", "a 0 6", "a 0 7", "b 0 1")
+				c.bus.cfg.Clock = clock.System{}
+				c.run, c.stop = context.WithCancel(t.Context())
+				defer c.stop()
+				c.commits = newCommitter(func(context.Context, map[TopicPartition]int64) error { return nil }, 0, nil, nil)
+				batch, err := c.cut(t.Context())
+				if err != nil || len(batch.Records) != 2 || batch.From[TopicPartition{Topic: "a", ID: [16]byte{1}}] != 5 {
+					t.Fatalf("batch %+v, %v", batch, err)
+				}
+				start, given := time.Now(), make(chan time.Duration, 1)
+				go func() {
+					c.giveUp(gone)
+					given <- time.Since(start)
+				}()
+				time.Sleep(time.Second)
+				tc.end(c, batch)
+				if took := <-given; took != tc.waits {
+					t.Errorf("given up after %v, want %v", took, tc.waits)
+				}
+				// What waited of it is gone, what is of others stays; a late commit of it moves nothing.
+				rest, err := c.cut(t.Context())
+				if err != nil || len(rest.Records) != 1 || rest.Records[0].Topic != "b" {
+					t.Errorf("left %+v, %v", rest, err)
+				}
+				if left := c.owned(batch.Next); len(left) != 0 {
+					t.Errorf("still ours: %v", left)
+				}
+			})
+		})
+	}
+}
+
+// A partition is placed anew once, however many of its batches are refused.
+func TestRewindOncePerPosition(t *testing.T) {
+	c := waitingConsumer(BatchLimits{Records: 1, Bytes: 1 << 20}, map[TopicPartition]int64{{Topic: "a"}: 5}, "a 0 5", "a 0 6", "a 0 7")
+	var batches [2]Batch
+	for i := range batches {
+		var err error
+		if batches[i], err = c.cut(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.Rewind(batches[0])
+	if !c.rewinding() {
+		t.Fatal("nothing to place anew")
+	}
+	c.epoch++ // as placeAnew does
+	c.rewound[TopicPartition{Topic: "a"}] = c.epoch
+	clear(c.rewind)
+	if c.Rewind(batches[1]); c.rewinding() {
+		t.Error("a batch from before the rewind rewinds again")
+	}
+	if _, busy := c.unfinished(map[string][]int32{"a": {0}}); busy {
+		t.Error("refused batches are still waited for")
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -12,7 +13,8 @@ import (
 // Poll waits for a record and returns a batch: closed when it has Records or Bytes of the
 // limits, or Linger after its first record. It returns ErrClosed after Close, the error of ctx
 // when that ends first (a batch that has begun is still returned), and ErrUnavailable for what
-// the broker refuses. A broker that is away is waited for.
+// the broker refuses or, after a Rewind, the owner of the stored offsets does not answer. A
+// broker that is away is waited for.
 func (c *Consumer) Poll(ctx context.Context) (Batch, error) {
 	if err := c.standing(); err != nil {
 		return Batch{}, err
@@ -43,6 +45,12 @@ func (c *Consumer) standing() error {
 // gather fills pending until there is a batch in it, full or lingered for.
 func (c *Consumer) gather(ctx context.Context) error {
 	n, size := c.waiting()
+	if c.rewinding() {
+		if err := c.fetch(ctx, c.cfg.Batch.Records); err != nil {
+			return err
+		}
+		n, size = c.waiting()
+	}
 	for n == 0 {
 		err := c.fetch(ctx, c.cfg.Batch.Records)
 		if n, size = c.waiting(); err != nil {
@@ -100,12 +108,32 @@ func recordSize(r *kgo.Record) int {
 	return n
 }
 
-// fetch moves at most limit records from the client to pending, waiting for the first.
+// fetch moves at most limit records from the client to pending, waiting for the first. With a
+// rewind to do it does not wait.
 func (c *Consumer) fetch(ctx context.Context, limit int) error {
-	fetches := c.client.PollRecords(ctx, limit)
-	var failed error
+	// Rebalances are held up from the return of PollRecords on.
+	defer c.client.AllowRebalance()
+	waiting, cancel := context.WithCancel(ctx)
+	defer cancel()
+	c.mu.Lock()
+	c.wake = cancel
+	if len(c.rewind) > 0 {
+		cancel()
+	}
+	c.mu.Unlock()
+	fetches := c.client.PollRecords(waiting, limit)
+	failed := c.accept(ctx, fetches)
+	if err := c.placeAnew(ctx); err != nil {
+		return err
+	}
+	return failed
+}
+
+// accept puts fetched records to the others that wait.
+func (c *Consumer) accept(ctx context.Context, fetches kgo.Fetches) (failed error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.wake = nil
 	for i := range fetches {
 		for j := range fetches[i].Topics {
 			t := &fetches[i].Topics[j]
@@ -121,14 +149,72 @@ func (c *Consumer) fetch(ctx context.Context, limit int) error {
 	return failed
 }
 
+func (c *Consumer) rewinding() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.rewind) > 0
+}
+
+// placeAnew moves partitions that were rewound to where the store says. It runs where no
+// rebalance can: partitions neither come nor go.
+func (c *Consumer) placeAnew(ctx context.Context) error {
+	c.mu.Lock()
+	var tps []TopicPartition
+	group := make(map[TopicPartition]int64)
+	for tp := range c.rewind {
+		// Where nothing is stored, what the log holds from our own position on is right.
+		group[tp] = c.expected[tp]
+		tp.ID = c.ids[tp.Topic]
+		tps = append(tps, tp)
+	}
+	c.mu.Unlock()
+	if len(tps) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(c.run, cancel)()
+	at, err := c.positions(ctx, tps, group)
+	if errors.Is(err, ErrMoved) {
+		return nil // once more, then
+	}
+	if err != nil {
+		return fmt.Errorf("place a consumer of %s anew: %w", c.cfg.Group, err)
+	}
+	to := make(map[string]map[int32]kgo.EpochOffset)
+	c.mu.Lock()
+	c.epoch++
+	for tp, offset := range at {
+		key := bare(tp)
+		c.bus.log.Info("going on from the stored offset", "group", c.cfg.Group, "partition", tp.String(), "offset", offset, "was_at", c.expected[key])
+		c.pending = slices.DeleteFunc(c.pending, func(r *kgo.Record) bool { return r.Topic == tp.Topic && r.Partition == tp.Partition })
+		c.expected[key], c.rewound[key] = offset, c.epoch
+		delete(c.rewind, key)
+		if to[tp.Topic] == nil {
+			to[tp.Topic] = make(map[int32]kgo.EpochOffset)
+		}
+		to[tp.Topic][tp.Partition] = kgo.EpochOffset{Epoch: -1, Offset: offset}
+	}
+	c.mu.Unlock()
+	c.client.SetOffsets(to)
+	return nil
+}
+
 // fetchError translates; nil when the client goes on by itself.
 func (c *Consumer) fetchError(ctx context.Context, topic string, partition int32, err error) error {
 	var loss *kgo.ErrDataLoss
+	var session *kgo.ErrGroupSession
 	switch {
 	case errors.Is(err, kgo.ErrClientClosed):
 		return ErrClosed
 	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
 		return ctx.Err()
+	case errors.Is(err, context.Canceled):
+		return nil // woken for a rewind
+	case errors.As(err, &session) && !refused(err):
+		// The client joins again by itself, as long as it takes.
+		c.bus.log.Warn("the group was left; joining again", "group", c.cfg.Group, "error", err)
+		return nil
 	case errors.As(err, &loss):
 		// The client has moved its position; take sees the gap in the offsets and reports it.
 		c.bus.log.Warn("the log lost records that were consumed", "error", err)
@@ -154,12 +240,54 @@ func (c *Consumer) cut(ctx context.Context) (Batch, error) {
 		if g == nil {
 			return b, nil
 		}
-		if err := c.reportReset(ctx, g.tp, g.want, g.got); err != nil {
+		err := c.resetAt(ctx, g)
+		switch {
+		case errors.Is(err, ErrMoved):
+			c.mu.Lock()
+			c.replace(bare(g.tp))
+			c.mu.Unlock()
+			return Batch{}, nil
+		case err != nil:
 			return Batch{}, err
 		}
-		c.mu.Lock()
+	}
+}
+
+// resetAt reports a gap. The owner of stored offsets moves his from want to got: the batches
+// before the gap have to be stored by then.
+func (c *Consumer) resetAt(ctx context.Context, g *gap) error {
+	if c.cfg.Offsets != nil {
+		if again, err := c.awaitStored(ctx, g.tp); again || err != nil {
+			return err
+		}
+	}
+	if err := c.reportReset(ctx, g.tp, g.want, g.got); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, ours := c.expected[bare(g.tp)]; ours {
 		c.expected[bare(g.tp)] = g.got
-		c.mu.Unlock()
+	}
+	return nil
+}
+
+// awaitStored waits until no batch of tp is under way; again says that it had to, so that the
+// world may have changed meanwhile.
+func (c *Consumer) awaitStored(ctx context.Context, tp TopicPartition) (again bool, err error) {
+	for {
+		settled, busy := c.unfinished(map[string][]int32{tp.Topic: {tp.Partition}})
+		if !busy {
+			return again, nil
+		}
+		again = true
+		select {
+		case <-settled:
+		case <-ctx.Done():
+			return again, ctx.Err()
+		case <-c.run.Done():
+			return again, ErrClosed
+		}
 	}
 }
 
@@ -176,12 +304,16 @@ func (c *Consumer) take() (Batch, *gap) {
 	if g != nil {
 		return Batch{}, g
 	}
-	b := Batch{Records: make([]Record, n), Next: next}
+	b := Batch{Records: make([]Record, n), Next: next, From: make(map[TopicPartition]int64, len(next)), epoch: c.epoch}
 	arena := make([]Header, 0, headers)
 	for i, r := range c.pending[:n] {
 		from := len(arena)
 		for _, h := range r.Headers {
 			arena = append(arena, Header{Key: h.Key, Value: h.Value})
+		}
+		tp := TopicPartition{Topic: r.Topic, ID: c.ids[r.Topic], Partition: r.Partition}
+		if _, ok := b.From[tp]; !ok {
+			b.From[tp] = r.Offset
 		}
 		b.Records[i] = Record{
 			Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Key: r.Key, Value: r.Value,
@@ -189,7 +321,7 @@ func (c *Consumer) take() (Batch, *gap) {
 		}
 	}
 	for tp, at := range next {
-		c.expected[bare(tp)] = at
+		c.expected[bare(tp)], c.working[bare(tp)] = at, at
 	}
 	clear(c.pending[:n])
 	if c.pending = c.pending[n:]; len(c.pending) == 0 {

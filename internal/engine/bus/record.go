@@ -91,6 +91,9 @@ var (
 	ErrUnknownTopic = errors.New("topic does not exist; create it with 'topics apply'")
 	// ErrClosed: the bus or the consumer was closed.
 	ErrClosed = errors.New("bus is closed")
+	// ErrMoved: the stored offset of a partition is not the one that was expected, for another
+	// member of the group has worked on. The owner of stored offsets returns it from OnReset.
+	ErrMoved = errors.New("another member of the group has moved the stored offset")
 	// ErrNoDeadLetters: the topic has no dead letters.
 	ErrNoDeadLetters = errors.New("topic has no dead letters")
 	// ErrGroupInUse: an embedded bus has one consumer per group and topic.
@@ -129,5 +132,8 @@ func (e *TopicError) Unwrap() error { return e.Err }
 
 // unavailable wraps what a driver said, with what was attempted, as ErrUnavailable.
 func unavailable(what string, err error) error {
+	if refused(err) {
+		return fmt.Errorf("%s: %w: %w: %w", what, ErrUnavailable, ErrUnauthorized, err)
+	}
 	return fmt.Errorf("%s: %w: %w", what, ErrUnavailable, err)
 }
