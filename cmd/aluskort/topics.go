@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
 
+	"github.com/aluskort/aluskort/internal/app"
 	"github.com/aluskort/aluskort/internal/clock"
 	"github.com/aluskort/aluskort/internal/engine/bus"
 	"github.com/aluskort/aluskort/internal/statedir"
@@ -19,14 +19,17 @@ type topicsCmd struct {
 	List  topicsListCmd  `cmd:"" help:"Show every topic, what it holds and how it differs from the table."`
 }
 
-// withBus opens the embedded bus of the state directory, which must not be in use.
+// withBus opens the bus of the configuration: that of a cluster, or the embedded one of the state
+// directory, which must not be in use.
 func withBus(e *env, fn func(context.Context, *bus.Bus) error) (err error) {
-	dir, err := statedir.Open(e.config.State)
-	if err != nil {
-		return err
+	if e.config.Embedded() {
+		dir, err := statedir.Open(e.config.State)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, dir.Close()) }()
 	}
-	defer func() { err = errors.Join(err, dir.Close()) }()
-	b, err := bus.Open(e.ctx, bus.Config{Dir: filepath.Join(e.config.State, "bus"), Clock: clock.System{}, Logger: e.log})
+	b, err := bus.Open(e.ctx, app.BusConfig(&e.config, e.config.State, clock.System{}, e.log))
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -197,7 +198,7 @@ func (n *Node) openEngines(ctx context.Context) error {
 		return err
 	})
 	g.Go(func() (err error) {
-		n.Bus, err = bus.Open(ctx, n.busConfig())
+		n.Bus, err = bus.Open(ctx, BusConfig(&n.opts.Config, n.opts.Dir, n.opts.Clock, n.opts.Log))
 		return err
 	})
 	err := g.Wait()
@@ -213,17 +214,17 @@ func (n *Node) openEngines(ctx context.Context) error {
 	return err
 }
 
-func (n *Node) busConfig() bus.Config {
-	c := bus.Config{Clock: n.opts.Clock, Logger: n.opts.Log}
-	if n.opts.Config.Embedded() {
-		c.Dir = n.dir.Path("bus")
-		return c
+// BusConfig is how a configuration reaches its bus: the embedded one in the state directory dir,
+// or the cluster that it names.
+func BusConfig(c *config.Config, dir string, clk clock.Clock, log *slog.Logger) bus.Config {
+	out := bus.Config{Clock: clk, Logger: log}
+	if c.Embedded() {
+		out.Dir = filepath.Join(dir, "bus")
+		return out
 	}
-	b := n.opts.Config.Bus
-	c.Brokers, c.Replication = b.Brokers, int16(b.Replication) //nolint:gosec // Check bounds it
-	c.TLS = bus.TLS(b.TLS)
-	c.SASL = bus.SASL(b.SASL)
-	return c
+	out.Brokers, out.Replication = c.Bus.Brokers, int16(c.Bus.Replication) //nolint:gosec // Check bounds it
+	out.TLS, out.SASL = bus.TLS(c.Bus.TLS), bus.SASL(c.Bus.SASL)
+	return out
 }
 
 // database is one of the node's databases, in the terms of both engines.
