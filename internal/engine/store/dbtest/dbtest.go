@@ -186,3 +186,38 @@ func schema(t testing.TB, path string) string {
 	})
 	return name
 }
+
+// Database makes an empty database on the PostgreSQL of the tests, for processes that a test
+// starts, and removes it with the test. It returns a URL without a password, and the file that
+// holds it.
+func Database(t testing.TB) (url, passwordFile string) {
+	t.Helper()
+	admin := enginetest.Address(t, "postgres")
+	cfg, err := pgx.ParseConfig(admin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := fmt.Sprintf("e2e_%d_%d", os.Getpid(), databases.Add(1))
+	run := func(query string) {
+		ctx := context.Background()
+		c, err := pgx.Connect(ctx, admin)
+		if err != nil {
+			t.Errorf("%s: %v", query, err)
+			return
+		}
+		defer func() { _ = c.Close(ctx) }()
+		if _, err := c.Exec(ctx, query); err != nil {
+			t.Errorf("%s: %v", query, err)
+		}
+	}
+	run(`CREATE DATABASE ` + name)
+	t.Cleanup(func() { run(`DROP DATABASE IF EXISTS ` + name + ` WITH (FORCE)`) })
+	passwordFile = filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(passwordFile, []byte(cfg.Password+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("postgres://%s@%s:%d/%s?sslmode=disable", cfg.User, cfg.Host, cfg.Port, name), passwordFile
+}
+
+// databases numbers the databases of this process.
+var databases atomic.Int64
