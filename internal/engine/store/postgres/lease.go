@@ -134,4 +134,3 @@ func (l *lease) Release() {
 	l.stop()
 	l.ended.Wait()
 }
-
