@@ -127,8 +127,8 @@ func (b *bench) damage(id, how string) {
 }
 
 const (
-	scribble = `UPDATE doc SET codec = 1, bytes = x'00112233' WHERE id = (SELECT doc FROM investigation WHERE id = $1)`
-	noJSON   = `UPDATE doc SET codec = 0, bytes = x'7b7b' WHERE id = (SELECT doc FROM investigation WHERE id = $1)`
+	scribble = `UPDATE doc SET codec = 1, bytes = (SELECT key FROM alert_identity LIMIT 1) WHERE id = (SELECT doc FROM investigation WHERE id = $1)`
+	noJSON   = `UPDATE doc SET codec = 0, bytes = (SELECT key FROM alert_identity LIMIT 1) WHERE id = (SELECT doc FROM investigation WHERE id = $1)`
 	lose     = `DELETE FROM doc WHERE id = (SELECT doc FROM investigation WHERE id = $1)`
 )
 

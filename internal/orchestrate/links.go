@@ -45,8 +45,8 @@ var neighbourQuery = func() string {
 		if i > 0 {
 			b.WriteString(" UNION ALL ")
 		}
-		fmt.Fprintf(&b, "SELECT * FROM (SELECT %d, l.first_seen, l.last_seen, i.id, i.own_bits, l.investigation FROM link l JOIN investigation i ON i.first_alert = l.investigation WHERE l.key = $%d LIMIT %d)",
-			i, i+1, investigate.MaxNeighbours+1)
+		fmt.Fprintf(&b, "SELECT * FROM (SELECT %d, l.first_seen, l.last_seen, i.id, i.own_bits, l.investigation FROM link l JOIN investigation i ON i.first_alert = l.investigation WHERE l.key = $%d LIMIT %d) AS n%d",
+			i, i+1, investigate.MaxNeighbours+1, i)
 	}
 	return b.String()
 }()

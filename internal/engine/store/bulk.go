@@ -25,11 +25,25 @@ var bulkTexts sync.Map // bulkShape -> string
 // of two, so that few distinct texts are prepared. insert is the statement up to and without
 // VALUES ("INSERT INTO link (tenant, key_hash)"), suffix what follows the rows ("ON CONFLICT
 // DO NOTHING"), both constant; arg returns the value of one cell. Values must not be changed
-// before BulkInsert returns.
+// before BulkInsert returns. An engine whose Tx is a BulkInserter does it in its own way.
 func BulkInsert(tx Tx, insert string, columns, rows int, arg func(row, col int) any, suffix string) error {
 	if columns < 1 || rows < 0 {
 		return fmt.Errorf("%w: bulk insert of %d rows with %d columns", ErrMisuse, rows, columns)
 	}
+	if b, ok := tx.(BulkInserter); ok {
+		return b.BulkInsert(insert, columns, rows, arg, suffix)
+	}
+	return InsertInChunks(tx, insert, columns, rows, arg, suffix)
+}
+
+// BulkInserter is implemented by the Tx of engines that have something better than multi-row
+// INSERT. Columns and rows are in range.
+type BulkInserter interface {
+	BulkInsert(insert string, columns, rows int, arg func(row, col int) any, suffix string) error
+}
+
+// InsertInChunks is BulkInsert by multi-row INSERT on every engine.
+func InsertInChunks(tx Tx, insert string, columns, rows int, arg func(row, col int) any, suffix string) error {
 	args := make([]any, 0, min(rows, bulkRows)*columns)
 	for done := 0; done < rows; {
 		n := chunk(rows - done)

@@ -33,7 +33,7 @@ func schemaOf(t testing.TB) string {
 		}
 	}
 	drop(t.Context())
-	t.Cleanup(func() { drop(context.WithoutCancel(t.Context())) })
+	t.Cleanup(func() { drop(context.Background()) })
 	return name
 }
 
@@ -44,7 +44,7 @@ func administrator(t testing.TB) *pgx.Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = c.Close(context.WithoutCancel(t.Context())) })
+	t.Cleanup(func() { _ = c.Close(context.Background()) })
 	return c
 }
 

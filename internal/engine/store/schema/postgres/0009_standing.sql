@@ -5,8 +5,8 @@
 ALTER TABLE investigation ADD COLUMN set_aside TEXT COLLATE "C";
 CREATE INDEX investigation_aside ON investigation (id) WHERE set_aside IS NOT NULL;
 
--- 1 when a person was waited for longer than the clock of the wait allows.
-ALTER TABLE investigation ADD COLUMN overdue BIGINT NOT NULL DEFAULT 0;
+-- Whether a person was waited for longer than the clock of the wait allows.
+ALTER TABLE investigation ADD COLUMN overdue BOOLEAN NOT NULL DEFAULT false;
 
 -- Waits for a verdict had no clock before: wake them once, which gives them one.
 UPDATE investigation SET wake_at = updated_at WHERE state = 'awaiting_human' AND wait_reason = 'verdict' AND wake_at IS NULL;
