@@ -38,6 +38,9 @@ func lockNumber(name string) int32 {
 
 // start checks the server, brings the schema up to date and reads the origin.
 func (db *DB) start(ctx context.Context, cfg Config, connect *pgx.ConnConfig) error {
+	if err := readPassword(connect, cfg.PasswordFile); err != nil { // migrations connect beside the pool
+		return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
+	}
 	files, err := migrate.Load(cfg.Migrations, cfg.MigrationsDir)
 	if err != nil {
 		return err
