@@ -45,7 +45,7 @@ func (c *auditVerifyCmd) Run(e *env) (err error) {
 	if c.File != "" {
 		return c.file(e, trusted)
 	}
-	r, err := app.OpenAudit(e.ctx, e.config.State)
+	r, err := app.OpenAudit(e.ctx, &e.config)
 	if err != nil {
 		return err
 	}
@@ -130,7 +130,7 @@ func (c *auditExportCmd) Run(e *env) (err error) {
 	if c.Tenant == "" {
 		c.Tenant = e.config.Tenant
 	}
-	r, err := app.OpenAudit(e.ctx, e.config.State)
+	r, err := app.OpenAudit(e.ctx, &e.config)
 	if err != nil {
 		return err
 	}

@@ -14,11 +14,11 @@ import (
 
 	"github.com/aluskort/aluskort/internal/app"
 	"github.com/aluskort/aluskort/internal/audit"
+	"github.com/aluskort/aluskort/internal/auth/mtls"
 	"github.com/aluskort/aluskort/internal/clock"
 	"github.com/aluskort/aluskort/internal/doctor"
 	"github.com/aluskort/aluskort/internal/engine/bus"
 	"github.com/aluskort/aluskort/internal/engine/store"
-	"github.com/aluskort/aluskort/internal/engine/store/sqlite"
 	"github.com/aluskort/aluskort/internal/gateway/models"
 	"github.com/aluskort/aluskort/internal/knowledge/intel"
 	"github.com/aluskort/aluskort/internal/knowledge/taxonomy"
@@ -54,17 +54,24 @@ func thisProgram() time.Time { return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC
 func checks(e *env) []doctor.Check {
 	root := e.config.State
 	list := []doctor.Check{
-		doctor.Configuration(e.config), doctor.StateDir(root), doctor.Lock(root, doctor.Alive), doctor.Disk(root),
+		doctor.Configuration(e.config, e.misconfigured), doctor.StateDir(root), doctor.Lock(root, doctor.Alive), doctor.Disk(root),
 	}
-	for _, d := range databases() {
-		list = append(list, doctor.Database(d.name, func(ctx context.Context) (store.DB, error) { return openReadOnly(ctx, root, d.name) }))
+	mend := "restore it from a backup if the disk is sound; `aluskort migrate` says more"
+	if !e.config.Embedded() {
+		mend = "see that the server runs, that this machine reaches it, and store.url and store.password_file; `aluskort migrate` makes the tables"
+	}
+	for _, d := range app.Databases() {
+		list = append(list, doctor.Database(d.Name, mend, func(ctx context.Context) (store.DB, error) { return d.OpenReadOnly(ctx, &e.config) }))
+	}
+	if !e.config.Embedded() {
+		list = append(list, doctor.Services(clock.System{}, func() (time.Time, error) { return identity(e) }))
 	}
 	return append(list,
-		doctor.Investigations(func(ctx context.Context) (int64, bool, error) { return setAside(ctx, root) }),
-		doctor.Chain(func(ctx context.Context, n int64) ([]audit.Report, error) { return chainReports(ctx, root, n) }),
-		doctor.Topics(topicNames(), func() (names, differences []string, err error) { return existingTopics(root) }),
+		doctor.Investigations(func(ctx context.Context) (int64, bool, error) { return setAside(ctx, e) }),
+		doctor.Chain(func(ctx context.Context, n int64) ([]audit.Report, error) { return chainReports(ctx, e, n) }),
+		doctor.Topics(topicNames(), func(ctx context.Context) (*doctor.Bus, error) { return topicsOf(ctx, e) }),
 		doctor.Rules(func() (doctor.RuleReport, error) { return ruleReport(e) }),
-		doctor.Taxonomy(func(ctx context.Context) (string, int, bool, error) { return taxonomyReport(ctx, root) }),
+		doctor.Taxonomy(func(ctx context.Context) (string, int, bool, error) { return taxonomyReport(ctx, e) }),
 		doctor.Indicators(clock.System{}, func(ctx context.Context) (int, []intel.Imported, error) { return intelReport(ctx, e) }),
 		doctor.Clock(clock.System{}, thisProgram(), root),
 		doctor.Address(e.config.Listen, func() (int, bool) {
@@ -72,6 +79,19 @@ func checks(e *env) []doctor.Check {
 			return info.PID, err == nil && info.Address == e.config.Listen && doctor.Alive(info.PID)
 		}),
 	)
+}
+
+// identity says until when the certificate of this process is good.
+func identity(e *env) (time.Time, error) {
+	cfg := identityOf(e)
+	if err := cfg.Check(); err != nil {
+		return time.Time{}, err
+	}
+	i, err := mtls.Open(cfg)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return i.Certificate().Leaf.NotAfter, nil
 }
 
 // modelReport reads what the configuration says of models in a state of its own and, if told to,
@@ -110,21 +130,18 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// openReadOnly returns nil for a database that does not exist.
-func openReadOnly(ctx context.Context, root, name string) (store.DB, error) {
-	path := filepath.Join(root, "db", name+".db")
-	if !exists(path) {
-		return nil, nil
-	}
-	db, err := sqlite.Open(ctx, sqlite.Config{Path: path, ReadOnly: true, Clock: clock.System{}})
+// stateReader opens the state database for reading; nil when it does not exist. Why it cannot be
+// opened has a finding of its own.
+func stateReader(ctx context.Context, e *env) (store.DB, error) {
+	db, err := app.Databases()[0].OpenReadOnly(ctx, &e.config)
 	if err != nil {
-		return nil, err // a nil *DB must not become a store.DB that is not nil
+		return nil, errors.New("the state database cannot be opened")
 	}
 	return db, nil
 }
 
-func setAside(ctx context.Context, root string) (n int64, known bool, err error) {
-	db, err := openReadOnly(ctx, root, "state")
+func setAside(ctx context.Context, e *env) (n int64, known bool, err error) {
+	db, err := stateReader(ctx, e)
 	if err != nil || db == nil {
 		return 0, false, err
 	}
@@ -133,13 +150,13 @@ func setAside(ctx context.Context, root string) (n int64, known bool, err error)
 	return n, true, err
 }
 
-func chainReports(ctx context.Context, root string, n int64) (reports []audit.Report, err error) {
-	if !exists(filepath.Join(root, "db", "audit.db")) {
+func chainReports(ctx context.Context, e *env, n int64) (reports []audit.Report, err error) {
+	r, err := app.OpenAudit(ctx, &e.config)
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	r, err := app.OpenAudit(ctx, root)
 	if err != nil {
-		return nil, err
+		return nil, errors.New("the audit database cannot be opened")
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
 	tenants, err := r.Service.Tenants(ctx)
@@ -156,6 +173,29 @@ func chainReports(ctx context.Context, root string, n int64) (reports []audit.Re
 	return reports, nil
 }
 
+// topicsOf reads the topics of a cluster, or of the embedded bus without starting it.
+func topicsOf(ctx context.Context, e *env) (*doctor.Bus, error) {
+	if e.config.Embedded() {
+		return keptTopics(e.config.State)
+	}
+	out := &doctor.Bus{Place: strings.Join(e.config.Bus.Brokers, ", ")}
+	b, err := bus.Open(ctx, app.BusConfig(&e.config, clock.System{}, e.log))
+	if err != nil {
+		return out, err
+	}
+	defer func() { _ = b.Close() }() // it only read
+	list, err := b.List(ctx)
+	for _, t := range list {
+		if t.Exists {
+			out.Names = append(out.Names, t.Topic.Name)
+			for _, d := range t.Differences {
+				out.Differences = append(out.Differences, t.Topic.Name+": "+d)
+			}
+		}
+	}
+	return out, err
+}
+
 func topicNames() []string {
 	var names []string
 	for _, t := range bus.Topics() {
@@ -164,15 +204,15 @@ func topicNames() []string {
 	return names
 }
 
-// existingTopics reads what an embedded bus keeps of its topics: names and settings.
-func existingTopics(root string) (names, differences []string, err error) {
+// keptTopics reads what an embedded bus keeps of its topics; nil when there is none yet.
+func keptTopics(root string) (*doctor.Bus, error) {
 	path := filepath.Join(root, "bus", "topics.json")
 	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, nil
+		return nil, nil //nolint:nilnil // there is none
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	var kept struct {
 		Topics []struct {
@@ -181,24 +221,25 @@ func existingTopics(root string) (names, differences []string, err error) {
 		} `json:"topics"`
 	}
 	if err := json.Unmarshal(b, &kept); err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	table := map[string]bus.Topic{}
 	for _, t := range bus.Topics() {
 		table[t.Name] = t
 	}
+	out := &doctor.Bus{}
 	for _, t := range kept.Topics {
 		if strings.HasPrefix(t.Name, "__") { // the broker's own
 			continue
 		}
-		names = append(names, t.Name)
+		out.Names = append(out.Names, t.Name)
 		want, known := table[t.Name]
 		have := t.Configs["retention.ms"]
 		if ms := strconv.FormatInt(want.EmbeddedRetention.Milliseconds(), 10); known && want.EmbeddedRetention > 0 && have != ms {
-			differences = append(differences, fmt.Sprintf("%s keeps records for %s ms instead of %s", t.Name, have, ms))
+			out.Differences = append(out.Differences, fmt.Sprintf("%s keeps records for %s ms instead of %s", t.Name, have, ms))
 		}
 	}
-	return names, differences, nil
+	return out, nil
 }
 
 func ruleReport(e *env) (doctor.RuleReport, error) {
@@ -232,8 +273,8 @@ func ruleReport(e *env) (doctor.RuleReport, error) {
 	return rep, nil
 }
 
-func taxonomyReport(ctx context.Context, root string) (versions string, n int, isShipped bool, err error) {
-	db, err := openReadOnly(ctx, root, "state")
+func taxonomyReport(ctx context.Context, e *env) (versions string, n int, isShipped bool, err error) {
+	db, err := stateReader(ctx, e)
 	if err != nil {
 		return "", 0, false, err
 	}
@@ -250,7 +291,7 @@ func taxonomyReport(ctx context.Context, root string) (versions string, n int, i
 }
 
 func intelReport(ctx context.Context, e *env) (n int, imports []intel.Imported, err error) {
-	db, err := openReadOnly(ctx, e.config.State, "state")
+	db, err := stateReader(ctx, e)
 	if err != nil || db == nil {
 		return 0, nil, err
 	}

@@ -65,7 +65,9 @@ type env struct {
 	stdout, stderr io.Writer
 	getenv         func(string) string
 	config         config.Config
-	log            *slog.Logger
+	// misconfigured is what is wrong with the configuration; only doctor runs with that.
+	misconfigured error
+	log           *slog.Logger
 }
 
 func main() {
@@ -105,8 +107,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return exitUsage
 	}
 	e := &env{ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr, getenv: getenv}
-	if e.config, err = config.Load(c.Config, getenv); err != nil {
-		return fail(stderr, err)
+	if e.config, e.misconfigured = config.Load(c.Config, getenv); e.misconfigured != nil && kctx.Command() != "doctor" {
+		return fail(stderr, e.misconfigured)
 	}
 	if c.State != "" {
 		e.config.State = c.State

@@ -126,14 +126,19 @@ func (c *serveCmd) peers(e *env) (*mtls.Identity, error) {
 	if whole && sv.CertFile == "" && sv.KeyFile == "" && sv.CAFile == "" {
 		return nil, nil //nolint:nilnil // none is needed
 	}
-	cfg := mtls.Config{
-		CertFile: sv.CertFile, KeyFile: sv.KeyFile, CAFile: sv.CAFile, Allow: sv.Allow, Clock: clock.System{},
-		OnTrouble: func(err error) { e.log.Error("certificates", "error", err) },
-	}
+	cfg := identityOf(e)
 	if err := cfg.Check(); err != nil {
 		return nil, fmt.Errorf("services of several processes speak mutual TLS only; section services of the configuration: %w", err)
 	}
 	return mtls.Open(cfg)
+}
+
+func identityOf(e *env) mtls.Config {
+	sv := e.config.Services
+	return mtls.Config{
+		CertFile: sv.CertFile, KeyFile: sv.KeyFile, CAFile: sv.CAFile, Allow: sv.Allow, Clock: clock.System{},
+		OnTrouble: func(err error) { e.log.Error("certificates", "error", err) },
+	}
 }
 
 func listTargets(e *env) error {

@@ -29,7 +29,7 @@ func withBus(e *env, fn func(context.Context, *bus.Bus) error) (err error) {
 		}
 		defer func() { err = errors.Join(err, dir.Close()) }()
 	}
-	b, err := bus.Open(e.ctx, app.BusConfig(&e.config, e.config.State, clock.System{}, e.log))
+	b, err := bus.Open(e.ctx, app.BusConfig(&e.config, clock.System{}, e.log))
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"net/http"
 	"path/filepath"
@@ -29,9 +28,6 @@ import (
 	"github.com/aluskort/aluskort/internal/engine/blob"
 	"github.com/aluskort/aluskort/internal/engine/bus"
 	"github.com/aluskort/aluskort/internal/engine/store"
-	"github.com/aluskort/aluskort/internal/engine/store/postgres"
-	"github.com/aluskort/aluskort/internal/engine/store/schema"
-	"github.com/aluskort/aluskort/internal/engine/store/sqlite"
 	"github.com/aluskort/aluskort/internal/fp"
 	"github.com/aluskort/aluskort/internal/gateway"
 	"github.com/aluskort/aluskort/internal/gateway/models"
@@ -186,19 +182,15 @@ func (n *Node) openEngines(ctx context.Context) error {
 		}
 	}
 	open(needState, func() (err error) {
-		n.State, err = n.openDB(ctx, database{
-			name: "state", schema: "aluskort", migrations: schema.FS, sqliteDir: schema.SQLiteDir, postgresDir: schema.PostgresDir, cacheKiB: stateCacheKiB,
-		})
+		n.State, err = n.openDB(ctx, stateDatabase())
 		return err
 	})
 	open(needAudit, func() (err error) {
-		n.auditDB, err = n.openDB(ctx, database{
-			name: "audit", schema: "aluskort_audit", migrations: auditlog.Migrations, sqliteDir: auditlog.MigrationsSQLite, postgresDir: auditlog.MigrationsPostgres, cacheKiB: auditCacheKiB,
-		})
+		n.auditDB, err = n.openDB(ctx, auditDatabase())
 		return err
 	})
 	g.Go(func() (err error) {
-		n.Bus, err = bus.Open(ctx, BusConfig(&n.opts.Config, n.opts.Dir, n.opts.Clock, n.opts.Log))
+		n.Bus, err = bus.Open(ctx, BusConfig(n.config(), n.opts.Clock, n.opts.Log))
 		return err
 	})
 	err := g.Wait()
@@ -214,45 +206,33 @@ func (n *Node) openEngines(ctx context.Context) error {
 	return err
 }
 
-// BusConfig is how a configuration reaches its bus: the embedded one in the state directory dir,
+// openDB returns an untyped nil on error, so that the caller can tell.
+func (n *Node) openDB(ctx context.Context, d Database) (store.DB, error) {
+	db, err := d.open(ctx, n.config(), n.opts.Clock, n.ids, false)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", d.Place(n.config()), err)
+	}
+	return db, nil
+}
+
+// config is the configuration with the state directory that was opened.
+func (n *Node) config() *config.Config {
+	c := n.opts.Config
+	c.State = n.opts.Dir
+	return &c
+}
+
+// BusConfig is how a configuration reaches its bus: the embedded one in the state directory,
 // or the cluster that it names.
-func BusConfig(c *config.Config, dir string, clk clock.Clock, log *slog.Logger) bus.Config {
+func BusConfig(c *config.Config, clk clock.Clock, log *slog.Logger) bus.Config {
 	out := bus.Config{Clock: clk, Logger: log}
 	if c.Embedded() {
-		out.Dir = filepath.Join(dir, "bus")
+		out.Dir = filepath.Join(c.State, "bus")
 		return out
 	}
 	out.Brokers, out.Replication = c.Bus.Brokers, int16(c.Bus.Replication) //nolint:gosec // Check bounds it
 	out.TLS, out.SASL = bus.TLS(c.Bus.TLS), bus.SASL(c.Bus.SASL)
 	return out
-}
-
-// database is one of the node's databases, in the terms of both engines.
-type database struct {
-	name, schema           string // file of SQLite, schema of PostgreSQL
-	migrations             fs.FS
-	sqliteDir, postgresDir string
-	cacheKiB               int
-}
-
-// openDB returns an untyped nil on error, so that the caller can tell.
-func (n *Node) openDB(ctx context.Context, d database) (store.DB, error) {
-	c := n.opts.Config.Store
-	if c.URL != "" {
-		db, err := postgres.Open(ctx, postgres.Config{
-			URL: c.URL, PasswordFile: c.PasswordFile, Schema: d.schema, Migrations: d.migrations, MigrationsDir: d.postgresDir, Clock: n.opts.Clock, IDs: n.ids,
-		})
-		if err != nil {
-			return nil, fmt.Errorf("open the %s database: %w", d.name, err)
-		}
-		return db, nil
-	}
-	path := n.dir.Path("db", d.name+".db")
-	db, err := sqlite.Open(ctx, sqlite.Config{Path: path, Migrations: d.migrations, MigrationsDir: d.sqliteDir, CacheKiB: d.cacheKiB, Clock: n.opts.Clock, IDs: n.ids})
-	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", path, err)
-	}
-	return db, nil
 }
 
 func (n *Node) build(ctx context.Context) (err error) {

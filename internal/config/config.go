@@ -97,6 +97,15 @@ type Objects struct {
 	Dir string `yaml:"dir"`
 }
 
+// Place says where the database is, without user, password and parameters.
+func (s *Store) Place() string {
+	u, err := url.Parse(s.URL)
+	if err != nil {
+		return "an address that cannot be read"
+	}
+	return u.Host + u.Path
+}
+
 // Services is the mutual TLS between processes of different targets. Files are PEM and may be
 // renewed while the program runs.
 type Services struct {

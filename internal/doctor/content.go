@@ -14,12 +14,12 @@ import (
 )
 
 // Database checks one database. open opens it for reading; nil without an error means that it
-// does not exist yet.
-func Database(name string, open func(context.Context) (store.DB, error)) Check {
+// does not exist yet. mend is what to do when it cannot be opened.
+func Database(name, mend string, open func(context.Context) (store.DB, error)) Check {
 	return Check{name + " database", func(ctx context.Context) (out []Finding) {
 		db, err := open(ctx)
 		if err != nil {
-			return fail("restore it from a backup if the disk is sound; `aluskort migrate` says more", "cannot be opened: %s", err)
+			return fail(mend, "cannot be opened: %s", err)
 		}
 		if db == nil {
 			return ok("does not exist yet")
@@ -119,40 +119,72 @@ func Chain(verify func(ctx context.Context, records int64) ([]audit.Report, erro
 	}}
 }
 
+// Bus is what a check of the topics needs: those that exist, by name, and how their settings
+// differ, in words. Place says which bus that is, as far as it is not the embedded one.
+type Bus struct {
+	Place              string
+	Names, Differences []string
+}
+
 // Topics compares the topics that exist with the table. existing returns nil when there is no
-// bus yet, and says in words how settings differ.
-func Topics(table []string, existing func() (names, differences []string, err error)) Check {
-	return Check{"topics", func(context.Context) []Finding {
-		have, differ, err := existing()
-		if err != nil {
+// embedded bus yet.
+func Topics(table []string, existing func(context.Context) (*Bus, error)) Check {
+	return Check{"topics", func(ctx context.Context) []Finding {
+		have, err := existing(ctx)
+		switch {
+		case err != nil && have != nil:
+			return fail("see that the brokers run and that this machine reaches them; bus.brokers, bus.tls and bus.sasl say how", "%s does not answer: %s", have.Place, err)
+		case err != nil:
 			return fail("restore the folder bus, or remove it while no server runs: what was not processed is lost then", "%s", err)
-		}
-		if have == nil {
+		case have == nil:
 			return ok("no bus yet; its first start makes %d topics", len(table))
 		}
 		var missing, extra []string
 		for _, t := range table {
-			if !slices.Contains(have, t) {
+			if !slices.Contains(have.Names, t) {
 				missing = append(missing, t)
 			}
 		}
-		for _, t := range have {
+		for _, t := range have.Names {
 			if !slices.Contains(table, t) {
 				extra = append(extra, t)
 			}
 		}
 		switch {
+		case len(missing) > 0 && have.Place != "":
+			return fail("`aluskort topics apply` makes them", "missing on %s: %s", have.Place, strings.Join(missing, ", "))
 		case len(missing) > 0:
 			return warn("`aluskort topics apply` makes them", "missing: %s", strings.Join(missing, ", "))
-		case len(differ) > 0:
-			return warn("`aluskort topics apply` mends them", "%s", strings.Join(differ, "; "))
-		case len(extra) > 0:
+		case len(have.Differences) > 0:
+			return warn("`aluskort topics apply` mends them", "%s", strings.Join(have.Differences, "; "))
+		case len(extra) > 0 && have.Place == "":
 			return warn("they are not used; remove them if nothing else does", "unknown: %s", strings.Join(extra, ", "))
 		default:
 			return ok("all %d exist as they should", len(table))
 		}
 	}}
 }
+
+// Services checks the identity of this process among others. check names what is wrong; ends is
+// when the certificate does.
+func Services(clk clock.Clock, check func() (ends time.Time, err error)) Check {
+	return Check{"services", func(context.Context) (out []Finding) {
+		ends, err := check()
+		if err != nil {
+			for _, line := range strings.Split(err.Error(), "\n") {
+				out = append(out, fail("set services.cert_file, key_file and ca_file to PEM files of this process, or run --target all", "%s", line)...)
+			}
+			return out
+		}
+		if left := ends.Sub(clk.Now()); left < renewWithin {
+			return warn("renew it; the running process takes the new one by itself", "the certificate ends in %s", left.Round(time.Minute))
+		}
+		return ok("the certificate is good until %s", ends.UTC().Format("2006-01-02"))
+	}}
+}
+
+// renewWithin is how long before its end a certificate is worth a word.
+const renewWithin = 14 * 24 * time.Hour
 
 // RuleReport is what a check of the evidence rules needs: how many are used, and what is wrong
 // with the others, in words.
@@ -185,7 +217,7 @@ func Taxonomy(status func(context.Context) (versions string, techniques int, shi
 		versions, n, shipped, err := status(ctx)
 		switch {
 		case err != nil:
-			return fail("import it again with `aluskort taxonomy import`", "%s", err)
+			return fail("see the state database above; `aluskort taxonomy import` mends a damaged taxonomy", "%s", err)
 		case n == 0:
 			return fail("take a sound build", "no technique is known")
 		case shipped:

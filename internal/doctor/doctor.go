@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 )
@@ -43,11 +44,23 @@ func ok(format string, args ...any) []Finding {
 }
 
 func warn(mend, format string, args ...any) []Finding {
-	return []Finding{{Status: Warn, Found: fmt.Sprintf(format, args...), Mend: mend}}
+	return []Finding{{Status: Warn, Found: oneLine(fmt.Sprintf(format, args...)), Mend: mend}}
 }
 
 func fail(mend, format string, args ...any) []Finding {
-	return []Finding{{Status: Fail, Found: fmt.Sprintf(format, args...), Mend: mend}}
+	return []Finding{{Status: Fail, Found: oneLine(fmt.Sprintf(format, args...)), Mend: mend}}
+}
+
+// oneLine joins the lines of an error that a driver spread over several, each once.
+func oneLine(s string) string {
+	lines := strings.Split(s, "\n")
+	kept := lines[:0]
+	for _, l := range lines {
+		if l = strings.TrimSpace(l); l != "" && !slices.Contains(kept, l) {
+			kept = append(kept, l)
+		}
+	}
+	return strings.Join(kept, " ")
 }
 
 // checkTime bounds one check.

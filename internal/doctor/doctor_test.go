@@ -77,10 +77,13 @@ func TestStateDirectory(t *testing.T) {
 
 func TestConfigurationDiskClockAddress(t *testing.T) {
 	good := config.Default()
-	expect(t, Configuration(good), OK, "usable")
+	expect(t, Configuration(good, nil), OK, "usable")
 	bad := good
-	bad.Listen = "nowhere"
-	expect(t, Configuration(bad), Fail, "listen")
+	bad.Listen, bad.Log.Level = "nowhere", "loud"
+	found := Configuration(bad, bad.Check()).Run(t.Context())
+	if len(found) != 2 || found[0].Status != Fail || !strings.Contains(found[0].Found, "listen") || !strings.Contains(found[1].Found, "log.level") {
+		t.Errorf("one finding for each mistake: %+v", found)
+	}
 
 	expect(t, Disk(filepath.Join(t.TempDir(), "not", "there", "yet")), OK, "free")
 
@@ -114,14 +117,35 @@ func TestConfigurationDiskClockAddress(t *testing.T) {
 func TestTopics(t *testing.T) {
 	table := []string{"a", "b"}
 	check := func(names, differences []string, err error) Check {
-		return Topics(table, func() ([]string, []string, error) { return names, differences, err })
+		return Topics(table, func(context.Context) (*Bus, error) {
+			if names == nil {
+				return nil, err
+			}
+			return &Bus{Names: names, Differences: differences}, err
+		})
 	}
+	cluster := func(err error, names ...string) Check {
+		return Topics(table, func(context.Context) (*Bus, error) { return &Bus{Place: "kafka:9092", Names: names}, err })
+	}
+	expect(t, cluster(nil, "a", "b", "someone else's"), OK, "all 2")
+	expect(t, cluster(nil, "a"), Fail, "missing on kafka:9092: b")
+	expect(t, cluster(errors.New("refused")), Fail, "kafka:9092 does not answer: refused")
 	expect(t, check(nil, nil, nil), OK, "no bus yet")
 	expect(t, check([]string{"b", "a"}, nil, nil), OK, "all 2")
 	expect(t, check([]string{"b"}, nil, nil), Warn, "missing: a")
 	expect(t, check([]string{"a", "b", "c"}, nil, nil), Warn, "unknown: c")
 	expect(t, check([]string{"a", "b"}, []string{"a keeps records for ever"}, nil), Warn, "for ever")
 	expect(t, check(nil, nil, errors.New("unreadable")), Fail, "unreadable")
+}
+
+func TestServices(t *testing.T) {
+	now := time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
+	check := func(left time.Duration, err error) Check {
+		return Services(clock.Fixed(now), func() (time.Time, error) { return now.Add(left), err })
+	}
+	expect(t, check(90*24*time.Hour, nil), OK, "2026-08-30")
+	expect(t, check(3*24*time.Hour, nil), Warn, "72h")
+	expect(t, check(0, errors.New("key_file is missing")), Fail, "key_file")
 }
 
 func TestKnowledge(t *testing.T) {

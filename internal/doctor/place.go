@@ -17,13 +17,16 @@ import (
 	"github.com/aluskort/aluskort/internal/statedir"
 )
 
-// Configuration checks what the configuration says.
-func Configuration(c config.Config) Check {
-	return Check{"configuration", func(context.Context) []Finding {
-		if err := c.Check(); err != nil {
-			return fail("correct the keys that are named; `aluskort config print` shows what is in force", "%s", strings.ReplaceAll(err.Error(), "\n", "; "))
+// Configuration says what was found when the configuration was read: one finding for each mistake.
+func Configuration(c config.Config, wrong error) Check {
+	return Check{"configuration", func(context.Context) (out []Finding) {
+		if wrong == nil {
+			return ok("usable; state in %s, tenant %s", c.State, c.Tenant)
 		}
-		return ok("usable; state in %s, tenant %s", c.State, c.Tenant)
+		for _, line := range strings.Split(wrong.Error(), "\n") {
+			out = append(out, fail("correct it; `aluskort config print` shows what is in force, defaults included", "%s", line)...)
+		}
+		return out
 	}}
 }
 
