@@ -12,7 +12,7 @@ FAULTRUN  := Crash|Kill|Fault|Lost
 BENCHTIME ?= 1s
 LINT      := ./.ci/lint
 
-.PHONY: all build test race lint bench fuzz demo faults ci clean help
+.PHONY: all build test test-engines race lint bench fuzz demo faults ci clean help
 
 all: build test lint
 
@@ -24,6 +24,9 @@ build: ## The program, into bin/.
 
 test: ## All tests.
 	$(GO) test ./...
+
+test-engines: ## The suites, the owners of SQL and the services on real engines, started by scripts/engines.
+	./.ci/engines
 
 race: ## All tests in short mode under the race detector.
 	CGO_ENABLED=1 $(GO) test -race -short ./...

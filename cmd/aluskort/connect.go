@@ -70,7 +70,7 @@ func (r *reach) withAPIAs(e *env, owner func() (token.Record, error), fn func(co
 			return err
 		}
 		health := ops.NewHealth()
-		a, err := n.NewAPI(noTokens{}, health, ops.NewRegistry())
+		a, err := n.NewAPI(noTokens{}, nil, health, ops.NewRegistry())
 		if err != nil {
 			return err
 		}

@@ -190,7 +190,7 @@ func (s *server) run(addr string) error {
 	if err := ensureLocalToken(e); err != nil {
 		return err
 	}
-	a, err := s.node.NewAPI(tokens(e), s.health, s.metrics)
+	a, err := s.node.NewAPI(tokens(e), s.peers, s.health, s.metrics)
 	if err != nil {
 		return err
 	}

@@ -340,6 +340,7 @@ func TestServicesOnRealEngines(t *testing.T) {
 	} {
 		in.start(name)
 	}
+	t.Run("only services with an allowed name read metrics without a token", func(t *testing.T) { monitored(t, in) })
 	events := demo.Story(demo.Published)
 	distinct := map[string]bool{}
 	for i := range events {
@@ -368,6 +369,39 @@ func TestServicesOnRealEngines(t *testing.T) {
 			in.stop(name, syscall.SIGTERM)
 		}
 	})
+}
+
+// monitored asks every process for its metrics as different callers.
+func monitored(t *testing.T, in *installation) {
+	for _, c := range []struct {
+		name string
+		want int
+	}{{"prometheus", http.StatusOK}, {"ingest", http.StatusUnauthorized}, {"", http.StatusUnauthorized}} {
+		client := in.client()
+		if c.name != "" {
+			f := in.ca.Issue(t.TempDir(), c.name, time.Hour)
+			cert, err := tls.LoadX509KeyPair(f.Cert, f.Key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			client.Transport.(*http.Transport).TLSClientConfig.Certificates = []tls.Certificate{cert}
+		}
+		for _, p := range in.lines {
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.url+"/metrics", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			a, err := client.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _ = io.Copy(io.Discard, a.Body)
+			_ = a.Body.Close()
+			if a.StatusCode != c.want {
+				t.Errorf("%s asked by %q: status %d, want %d", p.name, c.name, a.StatusCode, c.want)
+			}
+		}
+	}
 }
 
 // killed offers many alerts to three orchestrators and kills one in the middle.

@@ -93,7 +93,7 @@ func (a *API) routes() routes {
 	t.get("/health", anyone, plain(a.cfg.Health.Live))
 	t.get("/ready", anyone, plain(a.cfg.Health.Ready))
 	t.get("/api/openapi.json", anyone, a.openAPI)
-	t.get("/metrics", readers, plain(a.cfg.Metrics.Handler().ServeHTTP))
+	t.get("/metrics", monitors, plain(a.cfg.Metrics.Handler().ServeHTTP))
 	t.get("/api/v1/whoami", access{"analyst", "audit_reader", "ingest"}, a.whoami)
 	if a.cfg.Offer != nil {
 		a.intakeRoutes(t)

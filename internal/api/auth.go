@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/aluskort/aluskort/internal/api/token"
@@ -20,7 +21,13 @@ var (
 	seniors  = access{token.SeniorAnalyst}
 	admins   = access{token.Admin}
 	intakers = access{token.Ingest}
+	// monitors may read the metrics, askers may ask models: people, and other services.
+	monitors = access{token.Analyst, token.AuditReader, peerRole}
+	askers   = access{token.Admin, peerRole}
 )
+
+// peerRole is the role of a process that proved its name by a certificate. No token has it.
+const peerRole token.Role = "service"
 
 type callerKey struct{}
 
@@ -35,8 +42,8 @@ func caller(ctx context.Context) token.Record {
 	return r
 }
 
-// authenticate finds out who calls and whether that one may. The identity comes from the
-// token alone, never from another header.
+// authenticate finds out who calls and whether that one may. The identity comes from the token, or
+// for services from the certificate of the connection, never from another header.
 func (a *API) authenticate(r *http.Request, who access) (*http.Request, error) {
 	if len(who) == 0 {
 		return r, nil
@@ -44,6 +51,12 @@ func (a *API) authenticate(r *http.Request, who access) (*http.Request, error) {
 	rec, inside := r.Context().Value(callerKey{}).(token.Record)
 	if !inside {
 		secret, ok := secretOf(r)
+		if !ok && a.cfg.Peer != nil && slices.Contains(who, peerRole) {
+			if name, err := a.cfg.Peer(r.TLS); err == nil {
+				peer := token.Record{Name: name, Actor: name, Tenant: a.cfg.Owner, Roles: []token.Role{peerRole}}
+				return r.WithContext(WithCaller(r.Context(), peer)), nil
+			}
+		}
 		if !ok {
 			return r, problem(CodeUnauthenticated, "send Authorization: Bearer with a token; `aluskort token` prints the local one")
 		}
@@ -101,9 +114,11 @@ func pairOf(text string) (name, secret string, ok bool) {
 }
 
 func join(roles []token.Role) string {
-	words := make([]string, len(roles))
-	for i, r := range roles {
-		words[i] = string(r)
+	var words []string
+	for _, r := range roles {
+		if r != peerRole { // nobody can be given it
+			words = append(words, string(r))
+		}
 	}
 	return strings.Join(words, " or ")
 }

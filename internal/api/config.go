@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"log/slog"
@@ -125,6 +126,9 @@ type Config struct {
 	// ErrUnusable when a file cannot be used, and then changed nothing. Without it its path does
 	// not exist.
 	Reload func(ctx context.Context, by string) (Reloaded, error)
+	// Peer names the service at the other end of a connection, or fails; nil where services have no
+	// certificates.
+	Peer func(*tls.ConnectionState) (name string, err error)
 	// Owner is the tenant whose administrators set what concerns every tenant.
 	Owner string
 	// OutboxLag is how many rows wait to be published, and how old the oldest of them is.

@@ -98,7 +98,7 @@ func newWorld(dir string) (*world, func() error, error) {
 		}
 		w.secrets[role] = secret
 	}
-	if w.api, err = n.NewAPI(w.store, w.health, w.metrics); err != nil {
+	if w.api, err = n.NewAPI(w.store, nil, w.health, w.metrics); err != nil {
 		cancel()
 		return nil, nil, errors.Join(err, n.Close())
 	}

@@ -79,9 +79,9 @@ type ModelAnswer struct {
 
 // modelRoutes are there when a model is configured.
 func (a *API) modelRoutes(t routes) {
-	t.post("/v1/llm/complete", admins, a.complete)
-	t.post("/v1/llm/stream", admins, a.stream)
-	t.post("/v1/route", admins, a.route)
+	t.post("/v1/llm/complete", askers, a.complete)
+	t.post("/v1/llm/stream", askers, a.stream)
+	t.post("/v1/route", askers, a.route)
 	t.get("/api/v1/models", readers, a.modelStatus)
 }
 

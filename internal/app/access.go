@@ -12,6 +12,7 @@ import (
 	"github.com/aluskort/aluskort/internal/alert"
 	"github.com/aluskort/aluskort/internal/api"
 	"github.com/aluskort/aluskort/internal/audit"
+	"github.com/aluskort/aluskort/internal/auth/mtls"
 	"github.com/aluskort/aluskort/internal/config"
 	"github.com/aluskort/aluskort/internal/engine/bus"
 	"github.com/aluskort/aluskort/internal/engine/store"
@@ -22,8 +23,9 @@ import (
 	"github.com/aluskort/aluskort/internal/pipeline"
 )
 
-// NewAPI returns the public API of this node. The health registry gets the node's own checks.
-func (n *Node) NewAPI(tokens api.Verifier, health *ops.Health, metrics *ops.Registry) (*api.API, error) {
+// NewAPI returns the public API of this node; peers, when not nil, knows the services that may call
+// without a token. The health registry gets the node's own checks.
+func (n *Node) NewAPI(tokens api.Verifier, peers *mtls.Identity, health *ops.Health, metrics *ops.Registry) (*api.API, error) {
 	health.Check("services", func() []string {
 		names := n.NotReady()
 		for i, name := range names {
@@ -34,6 +36,9 @@ func (n *Node) NewAPI(tokens api.Verifier, health *ops.Health, metrics *ops.Regi
 	c := api.Config{
 		Registry: n.Registry, Tokens: tokens, Health: health, Metrics: metrics, Clock: n.opts.Clock, Log: n.opts.Log,
 		Record: n.Record, Owner: n.opts.Config.Tenant, Models: n.askable(),
+	}
+	if peers != nil {
+		c.Peer = peers.Peer
 	}
 	if n.has(needIntake) {
 		c.Offer, c.DeadLetter, c.OutboxLag = n.offerHTTP, n.deadLetter, n.OutboxLag
