@@ -200,3 +200,124 @@ func TestB9KafkaHalfOpen(t *testing.T) {
 	o.proxy.Cut()
 	o.recover()
 }
+
+// B5: while the broker is away no letter is taken and the original is not lost; B6: afterwards it
+// is, and is sent back once.
+func TestB5KafkaDeadLettersWhileTheBrokerIsAway(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	broker := enginetest.Address(t, "kafka")
+	p := proxyTo(t, broker)
+	b := open(t, bus.Config{Brokers: []string{broker}, Dial: p.Dial})
+	defer func() { _ = b.Close() }()
+	topic := topicOf(t, b, 2)
+	if err := b.Produce(ctx, []bus.Record{{Topic: topic, Key: []byte("k"), Value: []byte("poison\x00\xff")}}); err != nil {
+		t.Fatal(err)
+	}
+	cfg := bus.ConsumerConfig{Group: topic, Topics: []string{topic}}
+	c := consume(t, b, cfg)
+	batch, err := c.Poll(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Refuse(); err != nil {
+		t.Fatal(err)
+	}
+	brief, done := context.WithTimeout(ctx, time.Second)
+	defer done()
+	letter := bus.DeadLetter{Original: batch.Records[0], Reason: "frame", Stage: "test", Err: "broken"}
+	if err := b.DeadLetter(brief, letter); !errors.Is(err, bus.ErrUnavailable) {
+		t.Fatalf("error is %v, want ErrUnavailable", err)
+	}
+	if err := p.Pass(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c = consume(t, b, cfg) // a restart
+	if batch, err = c.Poll(ctx); err != nil || string(batch.Records[0].Value) != "poison\x00\xff" {
+		t.Fatalf("the original came as %+v, %v", batch.Records, err)
+	}
+	letter.Original = batch.Records[0]
+	if err := b.DeadLetter(ctx, letter); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Commit(ctx, batch); err != nil {
+		t.Fatal(err)
+	}
+	// The call that failed may have arrived; letters are at least once.
+	letters, _, _, err := b.ListDead(ctx, topic, bus.Position{}, 10)
+	if err != nil || len(letters) < 1 || len(letters) > 2 {
+		t.Fatalf("%d letters, %v", len(letters), err)
+	}
+	last := letters[len(letters)-1]
+	for _, want := range []bus.ReplayResult{{Replayed: 1}, {Skipped: 1}} {
+		if res, err := b.Replay(ctx, bus.ReplayRequest{Topic: topic, At: []bus.Position{last.At}}); err != nil || res != want {
+			t.Errorf("replay: %+v, %v, want %+v", res, err, want)
+		}
+	}
+	again, err := c.Poll(ctx)
+	if err != nil || len(again.Records) != 1 || string(again.Records[0].Value) != "poison\x00\xff" {
+		t.Fatalf("sent back: %+v, %v", again.Records, err)
+	}
+	if _, ok := again.Records[0].Header(bus.HeaderReplayedFrom); !ok {
+		t.Error("what was sent back does not say where from")
+	}
+}
+
+// Order within a key under cuts: four producers with a key each repeat what failed until it is
+// acknowledged, while connections end in the middle of requests.
+func TestB9KafkaOrderWithinAKeyUnderCuts(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	broker := enginetest.Address(t, "kafka")
+	p := proxyTo(t, broker)
+	b := open(t, bus.Config{Brokers: []string{broker}, Dial: p.Dial})
+	defer func() { _ = b.Close() }()
+	topic := topicOf(t, b, 2)
+	const keys, each = 4, 300
+	var producing sync.WaitGroup
+	for k := range keys {
+		producing.Go(func() {
+			for i := 0; i < each; {
+				if i%15 == 0 && k == 0 {
+					p.Cut()
+				}
+				// Three records of a key in a call: their order must hold within it too.
+				var recs []bus.Record
+				for j := range 3 {
+					recs = append(recs, bus.Record{Topic: topic, Key: strconv.AppendInt(nil, int64(k), 10), Value: strconv.AppendInt(nil, int64(i+j), 10)})
+				}
+				err := b.Produce(ctx, recs)
+				switch {
+				case err == nil:
+					i += 3
+				case !errors.Is(err, bus.ErrUnavailable) || ctx.Err() != nil:
+					t.Errorf("produce: %v", err)
+					return
+				}
+			}
+		})
+	}
+	producing.Wait()
+	c := consume(t, b, bus.ConsumerConfig{Group: topic, Topics: []string{topic}})
+	next := make(map[string]int)
+	for left := keys; left > 0; {
+		batch, err := c.Poll(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range batch.Records {
+			n, _ := strconv.Atoi(string(r.Value))
+			switch due := next[string(r.Key)]; {
+			case n > due:
+				t.Fatalf("key %s: %d came where %d was due", r.Key, n, due)
+			case n == due:
+				if next[string(r.Key)]++; due == each-1 {
+					left--
+				}
+			}
+		}
+	}
+}
