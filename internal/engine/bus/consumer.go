@@ -292,8 +292,9 @@ func (c *Consumer) publish(ctx context.Context, at, group map[TopicPartition]int
 const (
 	// sessionTimeout is how long a member may be silent before its partitions go to others.
 	sessionTimeout = 10 * time.Second
-	// rebalanceTimeout is how long a member may take to give its partitions up and come back.
-	rebalanceTimeout = 30 * time.Second
+	// rebalanceTimeout is how long a member may take to give its partitions up and come back; also
+	// how long a join may hang on a connection that has died. More than handOver.
+	rebalanceTimeout = 15 * time.Second
 	// handOver is how long a partition is kept for batches that were handed out.
 	handOver = 10 * time.Second
 )

@@ -204,6 +204,24 @@ func TestB9KafkaHalfOpen(t *testing.T) {
 	o.recover()
 }
 
+// B9, half-open for good: the standing connections have died and nobody says so; new ones pass.
+func TestB9KafkaConnectionsDieSilently(t *testing.T) {
+	o := newOutage(t)
+	for range 2 {
+		o.proxy.Silence()
+		o.recover()
+	}
+	// A caller with time is not told: the request is repeated on another connection.
+	o.proxy.Silence()
+	start := time.Now()
+	if err := o.bus.Produce(o.ctx, []bus.Record{{Topic: o.topic, Key: []byte("key"), Value: strconv.AppendInt(nil, int64(o.acked), 10)}}); err != nil {
+		t.Fatal(err)
+	}
+	o.acked++
+	o.arrived()
+	t.Logf("a patient call took %v", time.Since(start).Round(time.Millisecond))
+}
+
 // B5: while the broker is away no letter is taken and the original is not lost; B6: afterwards it
 // is, and is sent back once.
 func TestB5KafkaDeadLettersWhileTheBrokerIsAway(t *testing.T) {

@@ -60,14 +60,18 @@ func TestGapsInOffsets(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				text, next := "", make(map[TopicPartition]int64)
+				text, from, next := "", make(map[TopicPartition]int64), make(map[TopicPartition]int64)
 				for _, r := range b.Records {
 					text += fmt.Sprintf(" %d", r.Offset)
-					next[TopicPartition{Topic: r.Topic, ID: c.ids[r.Topic], Partition: r.Partition}] = r.Offset + 1
+					tp := TopicPartition{Topic: r.Topic, ID: c.ids[r.Topic], Partition: r.Partition}
+					if _, ok := from[tp]; !ok {
+						from[tp] = r.Offset
+					}
+					next[tp] = r.Offset + 1
 				}
 				batches = append(batches, text[1:])
-				if !reflect.DeepEqual(b.Next, next) {
-					t.Errorf("next is %v, records say %v", b.Next, next)
+				if !reflect.DeepEqual(b.Next, next) || !reflect.DeepEqual(b.From, from) {
+					t.Errorf("from %v to %v, records say from %v to %v", b.From, b.Next, from, next)
 				}
 			}
 			if !slices.Equal(batches, tc.batches) || !slices.Equal(resets, tc.resets) {

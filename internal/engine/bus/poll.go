@@ -299,25 +299,21 @@ func bare(tp TopicPartition) TopicPartition {
 func (c *Consumer) take() (Batch, *gap) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	next := make(map[TopicPartition]int64, 1)
-	n, headers, g := c.fitting(next)
+	from, next := make(map[TopicPartition]int64, 1), make(map[TopicPartition]int64, 1)
+	n, headers, g := c.fitting(from, next)
 	if g != nil {
 		return Batch{}, g
 	}
-	b := Batch{Records: make([]Record, n), Next: next, From: make(map[TopicPartition]int64, len(next)), epoch: c.epoch}
+	b := Batch{Records: make([]Record, n), Next: next, From: from, epoch: c.epoch}
 	arena := make([]Header, 0, headers)
 	for i, r := range c.pending[:n] {
-		from := len(arena)
+		first := len(arena)
 		for _, h := range r.Headers {
 			arena = append(arena, Header{Key: h.Key, Value: h.Value})
 		}
-		tp := TopicPartition{Topic: r.Topic, ID: c.ids[r.Topic], Partition: r.Partition}
-		if _, ok := b.From[tp]; !ok {
-			b.From[tp] = r.Offset
-		}
 		b.Records[i] = Record{
 			Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Key: r.Key, Value: r.Value,
-			Headers: arena[from:len(arena):len(arena)], Timestamp: r.Timestamp,
+			Headers: arena[first:len(arena):len(arena)], Timestamp: r.Timestamp,
 		}
 	}
 	for tp, at := range next {
@@ -331,8 +327,8 @@ func (c *Consumer) take() (Batch, *gap) {
 }
 
 // fitting finds how many of the pending records are the next batch, at least one unless a gap
-// comes first, and fills in the offsets after them.
-func (c *Consumer) fitting(next map[TopicPartition]int64) (n, headers int, g *gap) {
+// comes first, and fills in the offsets before and after them.
+func (c *Consumer) fitting(from, next map[TopicPartition]int64) (n, headers int, g *gap) {
 	var (
 		tp          TopicPartition // of the run of records being walked
 		start, want int64          // its first offset, and the one that comes next
@@ -359,6 +355,11 @@ func (c *Consumer) fitting(next map[TopicPartition]int64) (n, headers int, g *ga
 				return n, headers, nil // the run is empty: next has what there is
 			}
 			break
+		}
+		if want == start {
+			if _, ok := from[tp]; !ok {
+				from[tp] = start
+			}
 		}
 		want = r.Offset + 1
 		n++
