@@ -242,7 +242,7 @@ func (c *Consumer) cut(ctx context.Context) (Batch, error) {
 		}
 		err := c.resetAt(ctx, g)
 		switch {
-		case errors.Is(err, ErrMoved):
+		case errors.Is(err, ErrMoved), errors.Is(err, errMisplaced):
 			c.mu.Lock()
 			c.replace(bare(g.tp))
 			c.mu.Unlock()
@@ -261,6 +261,9 @@ func (c *Consumer) resetAt(ctx context.Context, g *gap) error {
 			return err
 		}
 	}
+	if err := c.explain(ctx, g); err != nil {
+		return err
+	}
 	if err := c.reportReset(ctx, g.tp, g.want, g.got); err != nil {
 		return err
 	}
@@ -270,6 +273,33 @@ func (c *Consumer) resetAt(ctx context.Context, g *gap) error {
 		c.expected[bare(g.tp)] = g.got
 	}
 	return nil
+}
+
+// errMisplaced says that the client reads at another place than it should.
+var errMisplaced = errors.New("the log holds the offsets that are missing")
+
+// explain returns errMisplaced when the log still holds what a gap leaves out: then we read at the
+// wrong place, and to report a reset would skip records, or do them again. It doubts a place only
+// once. Offsets that belong to no record, as transactions of others leave them, look the same.
+func (c *Consumer) explain(ctx context.Context, g *gap) error {
+	key := bare(g.tp)
+	c.mu.Lock()
+	at, met := c.doubted[key]
+	c.mu.Unlock()
+	if met && at == g.want {
+		return nil
+	}
+	starts, ends, err := c.bounds(ctx, []string{g.tp.Topic})
+	if err != nil {
+		return err
+	}
+	if g.got > g.want && starts[key] > g.want || g.got < g.want && ends[key] < g.want {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.doubted[key] = g.want
+	return errMisplaced
 }
 
 // awaitStored waits until no batch of tp is under way; again says that it had to, so that the
