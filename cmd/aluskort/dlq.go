@@ -86,9 +86,10 @@ func (c *dlqListCmd) print(e *env, l *bus.StoredLetter) error {
 }
 
 type dlqReplayCmd struct {
-	Topic  string  `arg:"" help:"Dead-letter topic."`
-	Offset []int64 `help:"Offsets to replay (partition 0); all letters that were not replayed by default."`
-	Force  bool    `help:"Replay letters again that were replayed before."`
+	Topic     string  `arg:"" help:"Dead-letter topic."`
+	Partition int32   `help:"Partition of the offsets."`
+	Offset    []int64 `help:"Offsets to replay; all letters of all partitions that were not replayed by default."`
+	Force     bool    `help:"Replay letters again that were replayed before."`
 }
 
 // Run replays letters.
@@ -99,7 +100,7 @@ func (c *dlqReplayCmd) Run(e *env) error {
 	return withBus(e, func(ctx context.Context, b *bus.Bus) error {
 		req := bus.ReplayRequest{Topic: c.Topic, All: len(c.Offset) == 0, Force: c.Force}
 		for _, o := range c.Offset {
-			req.At = append(req.At, bus.Position{Offset: o})
+			req.At = append(req.At, bus.Position{Partition: c.Partition, Offset: o})
 		}
 		res, err := b.Replay(ctx, req)
 		if err != nil {

@@ -30,8 +30,8 @@ type Offset struct {
 	From, Next      int64
 }
 
-// ErrOffsetMoved: a batch does not begin where its partition has been worked off to. Nothing of
-// it was written; its consumer goes on from the stored offset.
+// ErrOffsetMoved says that a batch does not begin where its partition has been worked off to.
+// Nothing of it was written; its consumer goes on from the stored offset.
 var ErrOffsetMoved = errors.New("the stored offset is not the one that the batch begins at")
 
 // Batch is what is processed in one transaction.

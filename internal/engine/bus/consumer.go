@@ -105,6 +105,7 @@ type Consumer struct {
 	bus     *Bus
 	cfg     ConsumerConfig
 	client  *kgo.Client
+	bounds  func(ctx context.Context, topics []string) (starts, ends map[TopicPartition]int64, err error)
 	commits *committer
 	stop    context.CancelFunc // ends what runs inside the client's callbacks
 	ready   bool               // started; guarded by the bus
@@ -121,6 +122,7 @@ type Consumer struct {
 	epoch    int                      // grows with every rewind
 	rewound  map[TopicPartition]int   // epoch of the last rewind
 	rewind   map[TopicPartition]bool  // to be placed anew by the next Poll
+	doubted  map[TopicPartition]int64 // where a gap was met that the log did not explain
 	wake     context.CancelFunc       // ends the fetch that is waiting, for a rewind
 	failed   error                    // found beside records; the next Poll returns it
 	closed   bool
@@ -162,9 +164,10 @@ func (b *Bus) Consume(ctx context.Context, cfg ConsumerConfig) (*Consumer, error
 
 func newConsumer(b *Bus, cfg ConsumerConfig) *Consumer {
 	return &Consumer{
-		bus: b, cfg: cfg, started: make(chan struct{}), settled: make(chan struct{}),
+		bus: b, cfg: cfg, bounds: b.bounds, started: make(chan struct{}), settled: make(chan struct{}),
 		ids: make(map[string][16]byte), expected: make(map[TopicPartition]int64), working: make(map[TopicPartition]int64),
 		rewound: make(map[TopicPartition]int), rewind: make(map[TopicPartition]bool),
+		doubted: make(map[TopicPartition]int64),
 	}
 }
 
@@ -292,8 +295,9 @@ func (c *Consumer) publish(ctx context.Context, at, group map[TopicPartition]int
 const (
 	// sessionTimeout is how long a member may be silent before its partitions go to others.
 	sessionTimeout = 10 * time.Second
-	// rebalanceTimeout is how long a member may take to give its partitions up and come back.
-	rebalanceTimeout = 30 * time.Second
+	// rebalanceTimeout is how long a member may take to give its partitions up and come back; also
+	// how long a join may hang on a connection that has died. More than handOver.
+	rebalanceTimeout = 15 * time.Second
 	// handOver is how long a partition is kept for batches that were handed out.
 	handOver = 10 * time.Second
 )
@@ -410,8 +414,10 @@ func (c *Consumer) forget(gone map[string][]int32) {
 			delete(c.expected, tp)
 			delete(c.working, tp)
 			delete(c.rewind, tp)
+			c.rewound[tp] = c.epoch + 1 // should it return, it is placed then; batches from before do not move it
 		}
 	}
+	c.epoch++
 	c.commits.drop(tps)
 	c.announce()
 }

@@ -2,6 +2,7 @@ package bus_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"maps"
@@ -9,7 +10,9 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/aluskort/aluskort/internal/engine/bus"
 	"github.com/aluskort/aluskort/internal/engine/enginetest"
@@ -338,4 +341,86 @@ func TestKafkaQuietHandOver(t *testing.T) {
 	l.until(ctx, t, "the rest", func() bool { return len(l.effects) >= f.sent })
 	l.check(t, f.sent)
 	stopWork()
+}
+
+// Records that retention takes from under a member while it reads are reported, the stored offset
+// follows, and the rest is read.
+func TestKafkaRetentionTakesRecords(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	broker := enginetest.Address(t, "kafka")
+	b := open(t, bus.Config{Brokers: []string{broker}})
+	defer func() { _ = b.Close() }()
+	topic := topicOf(t, b, 1)
+	client, err := kgo.NewClient(kgo.SeedBrokers(broker))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	cut := func(at int64) {
+		t.Helper()
+		var offsets kadm.Offsets
+		offsets.AddOffset(topic, 0, at, -1)
+		done, err := kadm.NewClient(client).DeleteRecords(ctx, offsets)
+		if err == nil {
+			err = done.Error()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	const n = 300 // of 100 KB that no codec helps: far more than one fetch
+	value := make([]byte, 100<<10)
+	_, _ = rand.Read(value) // never fails
+	for i := range n {
+		if err := b.Produce(ctx, []bus.Record{{Topic: topic, Key: strconv.AppendInt(nil, int64(i), 10), Value: value}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l := newLedger()
+	var resets []string
+	c, err := b.Consume(ctx, bus.ConsumerConfig{
+		Group: topic, Topics: []string{topic}, Offsets: l.stored, Batch: bus.BatchLimits{Records: 4},
+		OnReset: func(_ context.Context, tp bus.TopicPartition, want, got int64) error {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			if at, ok := l.offsets[tp]; ok && at != want {
+				return bus.ErrMoved
+			}
+			l.offsets[tp] = got
+			resets = append(resets, fmt.Sprintf("%d>%d", want, got))
+			return nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	next := int64(0)
+	for next < n {
+		batch, err := c.Poll(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first := batch.Records[0].Offset; first != next {
+			if next > 200 || first != 250 {
+				t.Fatalf("offset %d came where %d was due", first, next)
+			}
+		}
+		next = batch.Records[len(batch.Records)-1].Offset + 1
+		if err := l.apply("reader", batch); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Commit(ctx, batch); err != nil {
+			t.Fatal(err)
+		}
+		if next == 4 {
+			cut(250)
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(resets) != 1 || len(l.effects) >= n {
+		t.Errorf("resets %v, %d effects", resets, len(l.effects))
+	}
 }

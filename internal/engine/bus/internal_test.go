@@ -20,6 +20,13 @@ import (
 // waitingConsumer has records of the given "topic partition offset" pending and no client.
 func waitingConsumer(limits BatchLimits, expected map[TopicPartition]int64, pending ...string) *Consumer {
 	c := newConsumer(&Bus{log: slog.New(slog.DiscardHandler)}, ConsumerConfig{Batch: limits})
+	c.bounds = func(context.Context, []string) (starts, ends map[TopicPartition]int64, err error) {
+		starts = make(map[TopicPartition]int64) // the log has lost all that a test leaves out above, and ends at 0
+		for tp := range expected {
+			starts[tp] = 1 << 30
+		}
+		return starts, nil, nil
+	}
 	c.run, c.ids, c.expected = context.Background(), map[string][16]byte{"a": {1}, "b": {2}}, expected
 	for _, s := range pending {
 		r := new(kgo.Record)
@@ -60,18 +67,55 @@ func TestGapsInOffsets(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				text, next := "", make(map[TopicPartition]int64)
+				text, from, next := "", make(map[TopicPartition]int64), make(map[TopicPartition]int64)
 				for _, r := range b.Records {
 					text += fmt.Sprintf(" %d", r.Offset)
-					next[TopicPartition{Topic: r.Topic, ID: c.ids[r.Topic], Partition: r.Partition}] = r.Offset + 1
+					tp := TopicPartition{Topic: r.Topic, ID: c.ids[r.Topic], Partition: r.Partition}
+					if _, ok := from[tp]; !ok {
+						from[tp] = r.Offset
+					}
+					next[tp] = r.Offset + 1
 				}
 				batches = append(batches, text[1:])
-				if !reflect.DeepEqual(b.Next, next) {
-					t.Errorf("next is %v, records say %v", b.Next, next)
+				if !reflect.DeepEqual(b.Next, next) || !reflect.DeepEqual(b.From, from) {
+					t.Errorf("from %v to %v, records say from %v to %v", b.From, b.Next, from, next)
 				}
 			}
 			if !slices.Equal(batches, tc.batches) || !slices.Equal(resets, tc.resets) {
 				t.Errorf("batches %q, resets %q; want %q, %q", batches, resets, tc.batches, tc.resets)
+			}
+		})
+	}
+}
+
+// A gap whose offsets the log still holds is no loss: the partition is placed anew, once; offsets
+// that belong to no record are passed over then.
+func TestGapThatTheLogDoesNotExplain(t *testing.T) {
+	a := TopicPartition{Topic: "a"}
+	for _, tc := range []struct {
+		name       string
+		at         string
+		start, end int64
+		misplaced  bool
+	}{
+		{"too far, and the log begins before", "a 0 9", 3, 20, true},
+		{"too far, for the log begins behind", "a 0 9", 9, 20, false},
+		{"back, and the log goes on", "a 0 2", 0, 20, true},
+		{"back, for the log was cut", "a 0 2", 0, 4, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c := waitingConsumer(BatchLimits{Records: 9, Bytes: 9}, map[TopicPartition]int64{a: 5}, tc.at)
+			c.bounds = func(context.Context, []string) (starts, ends map[TopicPartition]int64, err error) {
+				return map[TopicPartition]int64{a: tc.start}, map[TopicPartition]int64{a: tc.end}, nil
+			}
+			resets := 0
+			c.cfg.OnReset = func(context.Context, TopicPartition, int64, int64) error { resets++; return nil }
+			b, err := c.cut(t.Context())
+			if err != nil || c.rewinding() != tc.misplaced || (len(b.Records) == 0) != tc.misplaced || (resets == 0) != tc.misplaced {
+				t.Fatalf("%d records, placed anew: %v, %d resets, %v", len(b.Records), c.rewinding(), resets, err)
+			}
+			if b, err = c.cut(t.Context()); tc.misplaced && (err != nil || len(b.Records) != 1 || resets != 1) {
+				t.Errorf("met again: %d records, %d resets, %v", len(b.Records), resets, err)
 			}
 		})
 	}

@@ -212,3 +212,66 @@ func TestKafkaClientCertificate(t *testing.T) {
 		t.Error("no connection was made anew")
 	}
 }
+
+// What 'topics list' shows of a real broker: records, bytes on its disk, and where it differs.
+func TestKafkaTopicsList(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	b := open(t, bus.Config{Brokers: []string{enginetest.Address(t, "kafka")}})
+	defer func() { _ = b.Close() }()
+	if _, err := b.Apply(ctx); err != nil {
+		t.Fatal(err)
+	}
+	at := func(name string) (found bus.TopicState) {
+		t.Helper()
+		states, err := b.List(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range states {
+			if s.Topic.Name == name {
+				found = s
+			}
+		}
+		return found
+	}
+	const topic = "ctem.raw.burp"
+	before := at(topic)
+	if err := b.Produce(ctx, []bus.Record{{Topic: topic, Value: make([]byte, 1<<20)}, {Topic: topic, Value: []byte("x")}}); err != nil {
+		t.Fatal(err)
+	}
+	after := at(topic)
+	if after.Records != before.Records+2 || after.Bytes <= before.Bytes || len(after.Differences) > 0 {
+		t.Errorf("was %+v, is %+v", before, after)
+	}
+	// A topic with another number of partitions is said to differ and left alone: its keys would move.
+	row := bus.Topic{Name: topicOf(t, b, 2), Partitions: 5, Retention: time.Hour, EmbeddedRetention: time.Hour}
+	if err := b.Create(ctx, row); err != nil {
+		t.Fatal(err)
+	}
+	c, err := b.Consume(ctx, bus.ConsumerConfig{Group: row.Name, Topics: []string{row.Name}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lag := map[bus.TopicPartition]int64{}
+	for len(lag) == 0 && err == nil {
+		lag, err = b.Lag(ctx, row.Name)
+	}
+	if err != nil || len(lag) != 2 {
+		t.Errorf("the topic has %d partitions, %v", len(lag), err)
+	}
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// More copies than the cluster has brokers is a wrong setting, not an outage.
+func TestKafkaTooManyCopies(t *testing.T) {
+	b := open(t, bus.Config{Brokers: []string{enginetest.Address(t, "kafka")}, Replication: 3})
+	defer func() { _ = b.Close() }()
+	err := b.Create(t.Context(), bus.Topic{Name: "test.copies." + fresh(), Partitions: 1, Retention: time.Hour})
+	var wrong *bus.ConfigError
+	if !errors.As(err, &wrong) || wrong.Key != "replication" || errors.Is(err, bus.ErrUnavailable) {
+		t.Errorf("error is %v, want one that names replication", err)
+	}
+}

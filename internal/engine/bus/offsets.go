@@ -50,8 +50,9 @@ func (b *Bus) committed(ctx context.Context, group string) (map[TopicPartition]i
 }
 
 // Lag returns how many records a group has still to commit, per partition, of every topic that
-// it has committed on or that a consumer of it in this process reads. Commits that this process
-// still gathers are sent first. The keys have no topic id.
+// it has committed on or that a member of it reads, in this process or another. Commits that this
+// process still gathers are sent first; those of others follow within their CommitEvery. The keys
+// have no topic id.
 func (b *Bus) Lag(ctx context.Context, group string) (map[TopicPartition]int64, error) {
 	done, err := b.enter()
 	if err != nil {
@@ -74,6 +75,9 @@ func (b *Bus) Lag(ctx context.Context, group string) (map[TopicPartition]int64, 
 	for tp := range at {
 		read[tp.Topic] = true
 	}
+	if err := b.subscribed(ctx, group, read); err != nil {
+		return nil, fmt.Errorf("lag: %w", err)
+	}
 	if len(read) == 0 {
 		return map[TopicPartition]int64{}, nil
 	}
@@ -90,6 +94,31 @@ func (b *Bus) Lag(ctx context.Context, group string) (map[TopicPartition]int64, 
 		lag[tp] = max(0, end-max(at[tp], starts[tp]))
 	}
 	return lag, nil
+}
+
+// subscribed adds the topics that the members of a group read. Embedded, groups have none.
+func (b *Bus) subscribed(ctx context.Context, group string, topics map[string]bool) error {
+	if b.embedded != nil {
+		return nil
+	}
+	described, err := b.admin.DescribeGroups(ctx, group)
+	if err == nil {
+		err = described[group].Err
+	}
+	switch {
+	case errors.Is(err, kerr.GroupIDNotFound):
+		return nil
+	case err != nil:
+		return unavailable("describe group "+group, err)
+	}
+	for _, m := range described[group].Members {
+		if join, ok := m.Join.AsConsumer(); ok {
+			for _, t := range join.Topics {
+				topics[t] = true
+			}
+		}
+	}
+	return nil
 }
 
 func (b *Bus) consumersOf(group string) []*Consumer {

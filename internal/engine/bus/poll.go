@@ -242,7 +242,7 @@ func (c *Consumer) cut(ctx context.Context) (Batch, error) {
 		}
 		err := c.resetAt(ctx, g)
 		switch {
-		case errors.Is(err, ErrMoved):
+		case errors.Is(err, ErrMoved), errors.Is(err, errMisplaced):
 			c.mu.Lock()
 			c.replace(bare(g.tp))
 			c.mu.Unlock()
@@ -261,6 +261,9 @@ func (c *Consumer) resetAt(ctx context.Context, g *gap) error {
 			return err
 		}
 	}
+	if err := c.explain(ctx, g); err != nil {
+		return err
+	}
 	if err := c.reportReset(ctx, g.tp, g.want, g.got); err != nil {
 		return err
 	}
@@ -270,6 +273,33 @@ func (c *Consumer) resetAt(ctx context.Context, g *gap) error {
 		c.expected[bare(g.tp)] = g.got
 	}
 	return nil
+}
+
+// errMisplaced says that the client reads at another place than it should.
+var errMisplaced = errors.New("the log holds the offsets that are missing")
+
+// explain returns errMisplaced when the log still holds what a gap leaves out: then we read at the
+// wrong place, and to report a reset would skip records, or do them again. It doubts a place only
+// once. Offsets that belong to no record, as transactions of others leave them, look the same.
+func (c *Consumer) explain(ctx context.Context, g *gap) error {
+	key := bare(g.tp)
+	c.mu.Lock()
+	at, met := c.doubted[key]
+	c.mu.Unlock()
+	if met && at == g.want {
+		return nil
+	}
+	starts, ends, err := c.bounds(ctx, []string{g.tp.Topic})
+	if err != nil {
+		return err
+	}
+	if g.got > g.want && starts[key] > g.want || g.got < g.want && ends[key] < g.want {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.doubted[key] = g.want
+	return errMisplaced
 }
 
 // awaitStored waits until no batch of tp is under way; again says that it had to, so that the
@@ -299,25 +329,21 @@ func bare(tp TopicPartition) TopicPartition {
 func (c *Consumer) take() (Batch, *gap) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	next := make(map[TopicPartition]int64, 1)
-	n, headers, g := c.fitting(next)
+	from, next := make(map[TopicPartition]int64, 1), make(map[TopicPartition]int64, 1)
+	n, headers, g := c.fitting(from, next)
 	if g != nil {
 		return Batch{}, g
 	}
-	b := Batch{Records: make([]Record, n), Next: next, From: make(map[TopicPartition]int64, len(next)), epoch: c.epoch}
+	b := Batch{Records: make([]Record, n), Next: next, From: from, epoch: c.epoch}
 	arena := make([]Header, 0, headers)
 	for i, r := range c.pending[:n] {
-		from := len(arena)
+		first := len(arena)
 		for _, h := range r.Headers {
 			arena = append(arena, Header{Key: h.Key, Value: h.Value})
 		}
-		tp := TopicPartition{Topic: r.Topic, ID: c.ids[r.Topic], Partition: r.Partition}
-		if _, ok := b.From[tp]; !ok {
-			b.From[tp] = r.Offset
-		}
 		b.Records[i] = Record{
 			Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Key: r.Key, Value: r.Value,
-			Headers: arena[from:len(arena):len(arena)], Timestamp: r.Timestamp,
+			Headers: arena[first:len(arena):len(arena)], Timestamp: r.Timestamp,
 		}
 	}
 	for tp, at := range next {
@@ -331,8 +357,8 @@ func (c *Consumer) take() (Batch, *gap) {
 }
 
 // fitting finds how many of the pending records are the next batch, at least one unless a gap
-// comes first, and fills in the offsets after them.
-func (c *Consumer) fitting(next map[TopicPartition]int64) (n, headers int, g *gap) {
+// comes first, and fills in the offsets before and after them.
+func (c *Consumer) fitting(from, next map[TopicPartition]int64) (n, headers int, g *gap) {
 	var (
 		tp          TopicPartition // of the run of records being walked
 		start, want int64          // its first offset, and the one that comes next
@@ -359,6 +385,11 @@ func (c *Consumer) fitting(next map[TopicPartition]int64) (n, headers int, g *ga
 				return n, headers, nil // the run is empty: next has what there is
 			}
 			break
+		}
+		if want == start {
+			if _, ok := from[tp]; !ok {
+				from[tp] = start
+			}
 		}
 		want = r.Offset + 1
 		n++

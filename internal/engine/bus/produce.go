@@ -17,6 +17,9 @@ const (
 	// gather lets the records of one call meet in one batch; the call itself ends the wait when
 	// its last record is in, so it costs no latency.
 	gather = 2 * time.Millisecond
+	// ackTimeout is how long the replicas in sync may take for one request before the leader gives
+	// up and we ask again. With requestOverhead it bounds how long a dead connection holds records.
+	ackTimeout = 4 * time.Second
 	// maxBufferedBytes bounds what producers hold in memory; beyond it Produce waits.
 	maxBufferedBytes = 64 << 20
 )
@@ -36,7 +39,7 @@ func (b *Bus) producerOpts() []kgo.Opt {
 		// Over an in-memory network compression only costs.
 		return append(opts, kgo.ProducerBatchCompression(kgo.NoCompression()))
 	}
-	return append(opts, kgo.ProducerBatchCompression(kgo.Lz4Compression(), kgo.NoCompression()))
+	return append(opts, kgo.ProduceRequestTimeout(ackTimeout), kgo.ProducerBatchCompression(kgo.Lz4Compression(), kgo.NoCompression()))
 }
 
 // Produce sends records and returns nil only when every one of them is acknowledged, which means

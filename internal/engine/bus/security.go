@@ -77,8 +77,8 @@ func (e *ConfigError) Error() string {
 // Unwrap makes errors.Is work.
 func (e *ConfigError) Unwrap() error { return e.Err }
 
-// ErrUnauthorized: the broker refuses the credentials, or what they ask for. It always comes with
-// ErrUnavailable, for a credential may be corrected while the program runs.
+// ErrUnauthorized says that the broker refuses the credentials, or what they ask for. It always
+// comes with ErrUnavailable, for a credential may be corrected while the program runs.
 var ErrUnauthorized = errors.New("the broker refuses the credentials or their rights; check sasl, the client certificate and the access rules of the cluster")
 
 // refusals are the answers of a broker that knows us and says no.

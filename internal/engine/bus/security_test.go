@@ -84,7 +84,7 @@ func TestCheck(t *testing.T) {
 }
 
 func flatten(err error) []error {
-	if list, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // it is the join itself that is looked into
+	if list, ok := err.(interface{ Unwrap() []error }); ok {
 		return list.Unwrap()
 	}
 	if err == nil {

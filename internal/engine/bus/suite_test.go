@@ -14,6 +14,7 @@ import (
 
 func TestMain(m *testing.M) {
 	crashChild() // does not return in the re-executed process of the crash test
+	memberChild()
 	goleak.VerifyTestMain(m)
 }
 

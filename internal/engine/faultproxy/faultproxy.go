@@ -100,6 +100,16 @@ func (p *Proxy) Stall() {
 	}
 }
 
+// Silence makes the standing connections half open for good, as when a firewall on the way has
+// forgotten them; new ones pass.
+func (p *Proxy) Silence() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for l := range p.links {
+		l.silent = true
+	}
+}
+
 // Delay holds back every piece of an answer for d; 0 ends that for pieces to come.
 func (p *Proxy) Delay(d time.Duration) {
 	p.mu.Lock()
@@ -206,10 +216,14 @@ func (p *Proxy) take(l net.Listener, client net.Conn) {
 	p.running.Go(k.run)
 }
 
-// gate returns what has to be waited for before a byte passes, and how long an answer is held.
-func (p *Proxy) gate() (stalled <-chan struct{}, delay time.Duration) {
+// gate returns what has to be waited for before a byte of a connection passes, and how long an
+// answer is held.
+func (p *Proxy) gate(k *link) (stalled <-chan struct{}, delay time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if k.silent {
+		return k.done, p.delay
+	}
 	return p.stalled, p.delay
 }
 
@@ -217,6 +231,7 @@ func (p *Proxy) gate() (stalled <-chan struct{}, delay time.Duration) {
 type link struct {
 	proxy  *Proxy
 	client net.Conn
+	silent bool // guarded by the proxy
 
 	once   sync.Once
 	done   chan struct{} // closed when the connection has to end
@@ -282,7 +297,7 @@ func (k *link) forward(to, from net.Conn, answers bool) {
 			n, err := from.Read(b)
 			if n > 0 {
 				pc := piece{bytes: b[:n]}
-				if _, delay := k.proxy.gate(); answers && delay > 0 {
+				if _, delay := k.proxy.gate(k); answers && delay > 0 {
 					pc.due = k.proxy.clock.Now().Add(delay)
 				}
 				select {
@@ -320,14 +335,14 @@ func (k *link) pass(pc piece) bool {
 		}
 	}
 	for {
-		stalled, _ := k.proxy.gate()
+		stalled, _ := k.proxy.gate(k)
 		if stalled == nil {
 			return true
 		}
 		select {
-		case <-stalled:
 		case <-k.done:
 			return false
+		case <-stalled:
 		}
 	}
 }

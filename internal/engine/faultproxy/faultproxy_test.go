@@ -227,6 +227,29 @@ func TestStall(t *testing.T) {
 	}
 }
 
+// Connections that were silenced stay so after Pass; new ones are well.
+func TestSilence(t *testing.T) {
+	e := startEcho(t)
+	p := start(t, e.Addr().String(), clock.System{})
+	old := dial(t, p)
+	ask(t, old, "before")
+	p.Silence()
+	if _, err := old.Write([]byte("lost")); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Pass(); err != nil {
+		t.Fatal(err)
+	}
+	if got := ask(t, dial(t, p), "fresh"); got != "fresh" {
+		t.Errorf("answer %q", got)
+	}
+	p.Cut()
+	wantEnd(t, old)
+	if bytes.Contains([]byte(e.saw()), []byte("lost")) {
+		t.Errorf("the server saw %q", e.saw())
+	}
+}
+
 func TestDelay(t *testing.T) {
 	clk := new(hasty)
 	p := start(t, startEcho(t).Addr().String(), clk)

@@ -46,6 +46,7 @@ func Run(t *testing.T, newEnv func(t *testing.T) Env) {
 		{"larger record is refused and nothing is sent", tooLarge},
 		{"unknown topic", unknownTopic},
 		{"lag", lag},
+		{"lag across members", lagAcrossMembers},
 		{"dead letter keeps the bytes", deadLetter},
 		{"dead letters are listed page by page", deadLetterPages},
 		{"a record that is no letter stays", malformedLetter},
@@ -491,6 +492,83 @@ func lag(t *testing.T, h *harness) {
 	}
 	if n := sum(); n != 3 {
 		t.Errorf("lag without consumer is %d, want 3", n)
+	}
+}
+
+// lagAcrossMembers looks at a group from a process that has no member of it.
+func lagAcrossMembers(t *testing.T, h *harness) {
+	first := h.open()
+	if first.Embedded() {
+		t.Skip("an embedded bus has one process")
+	}
+	second, watcher := h.open(), h.open()
+	topic := h.topic(first, 4)
+	group := "suite." + rand.Text()
+	const n = 200
+	var recs []bus.Record
+	for i := range n {
+		recs = append(recs, bus.Record{Topic: topic, Key: fmt.Append(nil, i), Value: fmt.Append(nil, i)})
+	}
+	h.must(first.Produce(h.ctx, recs))
+	// The second gathers its commits for ever: what Lag sees of it is what its process sends.
+	stored := func(context.Context, []bus.TopicPartition) (map[bus.TopicPartition]int64, error) { return nil, nil }
+	members := []*bus.Consumer{
+		h.consume(first, bus.ConsumerConfig{Group: group, Topics: []string{topic}}),
+		h.consume(second, bus.ConsumerConfig{Group: group, Topics: []string{topic}, Offsets: stored, CommitEvery: time.Hour}),
+	}
+	sum := func(b *bus.Bus) (total int64, partitions int) {
+		t.Helper()
+		lags, err := b.Lag(h.ctx, group)
+		h.must(err)
+		for _, l := range lags {
+			total += l
+		}
+		return total, len(lags)
+	}
+	// The group is known as soon as a member has joined, whoever has committed what.
+	for partitions := 0; partitions != 4; {
+		var total int64
+		if total, partitions = sum(watcher); partitions == 4 && total != n {
+			t.Fatalf("lag before any commit is %d, want %d", total, n)
+		}
+	}
+	var mu sync.Mutex
+	seen := make(map[string]bool)
+	var working sync.WaitGroup
+	ctx, stop := context.WithCancel(h.ctx)
+	defer stop()
+	for _, c := range members {
+		working.Go(func() {
+			for {
+				batch, err := c.Poll(ctx)
+				if err != nil {
+					return
+				}
+				_ = c.Commit(ctx, batch)
+				mu.Lock()
+				for _, r := range batch.Records {
+					seen[string(r.Value)] = true
+				}
+				all := len(seen) == n
+				mu.Unlock()
+				if all {
+					stop()
+				}
+			}
+		})
+	}
+	working.Wait()
+	if len(seen) != n {
+		t.Fatalf("%d of %d records were seen", len(seen), n)
+	}
+	if total, _ := sum(second); total < 0 || total > n { // sends what is gathered
+		t.Errorf("lag is %d", total)
+	}
+	for _, c := range members {
+		h.must(c.Close())
+	}
+	if total, partitions := sum(watcher); total != 0 || partitions != 4 {
+		t.Errorf("lag after all commits is %d on %d partitions", total, partitions)
 	}
 }
 
