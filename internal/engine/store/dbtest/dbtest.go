@@ -98,8 +98,9 @@ func Open(t testing.TB, cfg Config) (store.DB, error) {
 	var db store.DB
 	var err error
 	if onPostgres.Load() {
+		name := schema(t, cfg.Path)
 		db, err = postgres.Open(ctx, postgres.Config{
-			URL: enginetest.Address(t, "postgres"), Schema: schema(t, cfg.Path),
+			URL: enginetest.Address(t, "postgres") + "&application_name=" + name, Schema: name,
 			Migrations: cfg.Migrations, MigrationsDir: cfg.PostgresDir, MinConns: 1, Clock: cfg.Clock, IDs: id.NewSource(nil),
 		})
 	} else {
@@ -158,6 +159,28 @@ func Tamper(t testing.TB, db store.DB, triggers []string, queries ...string) {
 		if _, err := c.Exec(ctx, q); err != nil {
 			t.Fatalf("%s: %v", q, err)
 		}
+	}
+}
+
+// CutConnections ends all connections of db at the server, as a failing network would. It does
+// nothing on engines without connections.
+func CutConnections(t testing.TB, db store.DB) {
+	t.Helper()
+	if d, ok := db.(twice); ok {
+		db = d.DB
+	}
+	p, ok := db.(*postgres.DB)
+	if !ok {
+		return
+	}
+	ctx := t.Context()
+	c, err := pgx.Connect(ctx, enginetest.Address(t, "postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close(ctx) }()
+	if _, err := c.Exec(ctx, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1`, p.Schema()); err != nil {
+		t.Fatal(err)
 	}
 }
 
