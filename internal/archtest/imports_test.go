@@ -131,6 +131,12 @@ var rules = []rule{
 		to:     foreign("modernc.org/sqlite", "github.com/jackc/pgx", "github.com/lib/pq", "github.com/mattn/go-sqlite3", "github.com/pressly/goose"),
 	},
 	{
+		name:   "only store/postgres imports pgx",
+		reason: "the embedded engine must stay free of a network client; dbtest removes the schemas of tests with it",
+		from:   outside("internal/engine/store/postgres", "internal/engine/store/dbtest"),
+		to:     foreign("github.com/jackc/pgx"),
+	},
+	{
 		name:   "only engines import drivers",
 		reason: "what is behind an engine is replaced by writing one package and passing one suite",
 		from:   outside("internal/engine"),
@@ -201,7 +207,10 @@ func checkEngines(p *pkg) []string {
 	}
 	var out []string
 	for _, i := range p.imports {
-		if i.ours && below(i.path, "internal/engine") && role(i.path) != role(p.path) && role(i.path) != "enginetest" {
+		if i.path == "internal/engine/enginetest" {
+			continue // tells every role's tests where its engines listen
+		}
+		if i.ours && below(i.path, "internal/engine") && role(i.path) != role(p.path) {
 			r := ruleNamed("engines of one role do not know those of another")
 			out = append(out, breach(r.name, r.reason, i.at, fmt.Sprintf("%s imports %s", p.path, i.path)))
 		}
@@ -241,6 +250,8 @@ func TestRulesCanFail(t *testing.T) {
 		{"only app and the commands name concrete engines", "internal/api", "internal/engine/cache/redis", "internal/engine/cache"},
 		{"only app, the commands and pipeline know the bus", "internal/orchestrate", "internal/engine/bus", "internal/engine/store"},
 		{"engines of one role do not know those of another", "internal/engine/bus", "internal/engine/store", "internal/engine/bus/bustest"},
+		{"engines of one role do not know those of another", "internal/engine/store/dbtest", "internal/engine/bus", "internal/engine/enginetest"},
+		{"only store/postgres imports pgx", "internal/engine/store/sqlite", "github.com/jackc/pgx/v5", "modernc.org/sqlite"},
 		{"only engine/bus imports franz-go", "internal/pipeline", "github.com/twmb/franz-go/pkg/kgo", "internal/engine/bus"},
 		{"only the engines of store import SQL drivers and migrations", "internal/auditlog", "modernc.org/sqlite", "database/sql"},
 		{"only engines import drivers", "internal/knowledge/intel", "github.com/redis/go-redis/v9", "github.com/gaissmai/bart"},

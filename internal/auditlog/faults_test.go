@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/aluskort/aluskort/internal/audit"
 	"github.com/aluskort/aluskort/internal/engine/store"
+	"github.com/aluskort/aluskort/internal/engine/store/dbtest"
 )
 
 // TestA9SixtyFourAppendersMakeOneChain: 64 appenders over two Services with handles of their own
@@ -51,6 +53,66 @@ func TestA9SixtyFourAppendersMakeOneChain(t *testing.T) {
 	}
 	if len(seen) != all+1 {
 		t.Errorf("%d different events, want %d", len(seen), all+1)
+	}
+}
+
+// TestA9TwoWritersOneTenant: two writers with 32 appenders each on one tenant, none of them with
+// numbers of its own alone: both are given the same messages, and their connections are cut while
+// they append. The chain has each event once, in the order of its origin.
+func TestA9TwoWritersOneTenant(t *testing.T) {
+	path := t.TempDir() + "/audit.db"
+	dbs := []store.DB{openAudit(t, path), openAudit(t, path)}
+	services := []*Service{newService(t, dbs[0]), newService(t, dbs[1])}
+	const origins, messages, per = 32, 6, 7
+	var wg sync.WaitGroup
+	var appended atomic.Int64
+	cut := make(chan struct{}, origins*messages*2)
+	for w := range 2 * origins {
+		wg.Go(func() {
+			origin, s := fmt.Sprintf("w%02d", w%origins), services[w/origins]
+			for i := range int64(messages) {
+				msg := [][]byte{messageOf(t, origin, "acme", i*per+1, i*per+per)}
+				err := s.Append(t.Context(), msg)
+				for errors.Is(err, store.ErrUnavailable) {
+					err = s.Append(t.Context(), msg)
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if appended.Add(1)%100 == 0 {
+					cut <- struct{}{}
+				}
+			}
+		})
+	}
+	ended := make(chan struct{})
+	go func() { wg.Wait(); close(ended) }()
+	for open := true; open; {
+		select {
+		case <-cut:
+			dbtest.CutConnections(t, dbs[0])
+		case <-ended:
+			open = false
+		}
+	}
+	next := map[string]int{}
+	for _, c := range contents(t, services[0], "acme") {
+		origin, n, ok := strings.Cut(c, "/")
+		if !ok {
+			continue // the genesis
+		}
+		if next[origin]++; n != fmt.Sprint(next[origin]) {
+			t.Fatalf("%s follows %d events of its origin", c, next[origin]-1)
+		}
+	}
+	if len(next) != origins {
+		t.Errorf("%d origins, want %d", len(next), origins)
+	}
+	for _, s := range services {
+		if report := mustVerify(t, s, "acme"); report.Records != origins*messages*per+1 {
+			t.Errorf("%d records, want %d", report.Records, origins*messages*per+1)
+		}
 	}
 }
 

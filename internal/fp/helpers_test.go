@@ -42,7 +42,7 @@ type trail struct {
 	err     error
 }
 
-func (t *trail) Emit(_ store.Tx, tenant string, events []audit.Event) ([]store.Message, error) {
+func (t *trail) Emit(tx store.Tx, tenant string, events []audit.Event) ([]store.Message, error) {
 	if t.err != nil {
 		return nil, t.err
 	}
@@ -52,8 +52,11 @@ func (t *trail) Emit(_ store.Tx, tenant string, events []audit.Event) ([]store.M
 		if err != nil {
 			return nil, err
 		}
-		t.events = append(t.events, events[i])
-		t.tenants = append(t.tenants, tenant)
+		event := events[i]
+		tx.OnCommit(func() {
+			t.events = append(t.events, event)
+			t.tenants = append(t.tenants, tenant)
+		})
 		msgs = append(msgs, store.Message{Topic: "audit.events", Key: []byte(tenant), Tenant: tenant, Payload: wire})
 	}
 	return msgs, nil

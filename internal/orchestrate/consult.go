@@ -197,6 +197,7 @@ type candidate struct {
 }
 
 const (
+	// It ends with store.SkipLocked: workers of other processes take other jobs.
 	selectJobs = `SELECT investigation, tenant, input, attempts, priority, queued_at FROM model_job
 	WHERE priority = $1 AND wake_at <= $2 AND (lease_until IS NULL OR lease_until <= $2) ORDER BY queued_at LIMIT $3`
 	leaseJob = `UPDATE model_job SET lease_owner = $1, lease_until = $2, attempts = attempts + 1 WHERE investigation = $3`
@@ -210,7 +211,7 @@ func (e *Engine) ClaimJobs(ctx context.Context, owner string, n int) (out []Job,
 		now := e.cfg.Clock.Now()
 		var queues [len(TopicsOfJobs)][]candidate
 		for p := range queues {
-			err := query1(tx, selectJobs, []any{p, now.UnixMicro(), n}, func(rows store.Rows) error {
+			err := query1(tx, e.selectJobs, []any{p, now.UnixMicro(), n}, func(rows store.Rows) error {
 				var c candidate
 				err := rows.Scan(&c.id, &c.tenant, &c.input, &c.attempts, &c.priority, &c.queued)
 				queues[p] = append(queues[p], c)

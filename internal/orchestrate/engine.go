@@ -91,6 +91,8 @@ type Engine struct {
 	db    store.DB
 	codec *codec
 	turn  turn // of the queues of jobs
+
+	selectJobs string
 }
 
 // New checks the configuration and returns an engine.
@@ -120,5 +122,5 @@ func New(cfg Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Engine{cfg: cfg, db: cfg.DB, codec: c}, nil
+	return &Engine{cfg: cfg, db: cfg.DB, codec: c, selectJobs: selectJobs + store.SkipLocked(cfg.DB.Dialect())}, nil
 }

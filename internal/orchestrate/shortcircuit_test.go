@@ -28,8 +28,8 @@ func (s *shelf) Current(store.Tx, *fp.Gate) error {
 	}
 	return s.err
 }
-func (s *shelf) RecordClosures(_ store.Tx, list []fp.Closure) error {
-	s.closed = append(s.closed, list...)
+func (s *shelf) RecordClosures(tx store.Tx, list []fp.Closure) error {
+	tx.OnCommit(func() { s.closed = append(s.closed, list...) })
 	return nil
 }
 func (s *shelf) RecordShadow(store.Tx, string, int, int) error { return nil }

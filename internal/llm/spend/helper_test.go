@@ -71,9 +71,9 @@ func (b *bench) reopen(t *testing.T, limits Limits) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.Ledger, err = Open(t.Context(), Config{DB: b.db, Table: table, Limits: limits, Clock: b.clock, Emit: func(_ store.Tx, e Event) error {
+	b.Ledger, err = Open(t.Context(), Config{DB: b.db, Table: table, Limits: limits, Clock: b.clock, Emit: func(tx store.Tx, e Event) error {
 		if b.fail == nil {
-			b.events = append(b.events, e)
+			tx.OnCommit(func() { b.events = append(b.events, e) })
 		}
 		return b.fail
 	}})

@@ -4,6 +4,7 @@ package dbtest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"io/fs"
@@ -83,7 +84,8 @@ type Config struct {
 }
 
 // Open opens the database of a test on the engine of this run. The caller closes it; what it
-// left is removed with the test.
+// left is removed with the test. On PostgreSQL every write transaction runs twice, the first time
+// for nothing: what an owner does outside its transaction shows up as done twice.
 func Open(t testing.TB, cfg Config) (store.DB, error) {
 	t.Helper()
 	if cfg.Path == "" {
@@ -96,8 +98,9 @@ func Open(t testing.TB, cfg Config) (store.DB, error) {
 	var db store.DB
 	var err error
 	if onPostgres.Load() {
+		name := schema(t, cfg.Path)
 		db, err = postgres.Open(ctx, postgres.Config{
-			URL: enginetest.Address(t, "postgres"), Schema: schema(t, cfg.Path),
+			URL: enginetest.Address(t, "postgres") + "&application_name=" + name, Schema: name,
 			Migrations: cfg.Migrations, MigrationsDir: cfg.PostgresDir, MinConns: 1, Clock: cfg.Clock, IDs: id.NewSource(nil),
 		})
 	} else {
@@ -107,6 +110,9 @@ func Open(t testing.TB, cfg Config) (store.DB, error) {
 	}
 	if err != nil {
 		return nil, err
+	}
+	if onPostgres.Load() {
+		return twice{db}, nil
 	}
 	return db, nil
 }
@@ -130,6 +136,9 @@ func MustOpen(t testing.TB, cfg Config) store.DB {
 // named, on PostgreSQL as a superuser for whom no trigger fires.
 func Tamper(t testing.TB, db store.DB, triggers []string, queries ...string) {
 	t.Helper()
+	if d, ok := db.(twice); ok {
+		db = d.DB
+	}
 	p, ok := db.(*postgres.DB)
 	if !ok {
 		for _, name := range triggers {
@@ -150,6 +159,28 @@ func Tamper(t testing.TB, db store.DB, triggers []string, queries ...string) {
 		if _, err := c.Exec(ctx, q); err != nil {
 			t.Fatalf("%s: %v", q, err)
 		}
+	}
+}
+
+// CutConnections ends all connections of db at the server, as a failing network would. It does
+// nothing on engines without connections.
+func CutConnections(t testing.TB, db store.DB) {
+	t.Helper()
+	if d, ok := db.(twice); ok {
+		db = d.DB
+	}
+	p, ok := db.(*postgres.DB)
+	if !ok {
+		return
+	}
+	ctx := t.Context()
+	c, err := pgx.Connect(ctx, enginetest.Address(t, "postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close(ctx) }()
+	if _, err := c.Exec(ctx, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1`, p.Schema()); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -221,3 +252,24 @@ func Database(t testing.TB) (url, passwordFile string) {
 
 // databases numbers the databases of this process.
 var databases atomic.Int64
+
+// twice runs every write transaction two times and keeps what the second one did, as an engine
+// does that aborted the first because of another process.
+type twice struct{ store.DB }
+
+var errAborted = errors.New("aborted to be run again")
+
+func (d twice) Update(ctx context.Context, fn func(tx store.Tx) error) error {
+	var failed error
+	err := d.DB.Update(ctx, func(tx store.Tx) error {
+		failed = fn(tx)
+		return errAborted
+	})
+	if !errors.Is(err, errAborted) || failed != nil {
+		if failed != nil {
+			return failed
+		}
+		return err
+	}
+	return d.DB.Update(ctx, fn)
+}

@@ -168,6 +168,14 @@ func TestContendedRowAcrossProcesses(t *testing.T) {
 	if n := numberOf(t, dbs[0], `SELECT CAST(score AS BIGINT) FROM item`); n != workers*each {
 		t.Errorf("counted %d, want %d", n, workers*each)
 	}
+	conflicts := int64(0)
+	for _, db := range dbs {
+		conflicts += db.Stats().Conflicts
+	}
+	if conflicts == 0 {
+		t.Error("nothing conflicted: the test shows little")
+	}
+	t.Logf("%d of %d transactions were run again", conflicts, workers*each)
 }
 
 // What attackers write may be no text for the server: that is content, not an engine that is down.

@@ -20,6 +20,7 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -106,7 +107,9 @@ type DB struct {
 	pool    *pgxpool.Pool
 	writers chan struct{} // holds a token per running Update; the other connections are for Views
 	losers  chan struct{} // holds a token while an Update that was aborted is run again
-	shapes  sync.Map      // bulkShape -> string
+	shapes  sync.Map      // shape -> *plan
+
+	conflicts atomic.Int64
 
 	closing chan struct{}
 	close   func() error
@@ -213,6 +216,20 @@ func (db *DB) Update(ctx context.Context, fn func(tx store.Tx) error) error {
 	return db.again(ctx, fn)
 }
 
+// Stats are the figures of a DB.
+type Stats struct {
+	Conflicts int64 // transactions that were run again because of another one, since Open
+	Conns     int   // connections of the pool
+	Busy      int   // of these, in use
+	MaxConns  int
+}
+
+// Stats returns the figures of this moment. It touches no server.
+func (db *DB) Stats() Stats {
+	p := db.pool.Stat()
+	return Stats{db.conflicts.Load(), int(p.TotalConns()), int(p.AcquiredConns()), int(p.MaxConns())}
+}
+
 // again runs a transaction that was aborted because of another one until it is through. Those
 // that lost stand in line, in this process and across processes, so that they do not abort each
 // other for ever.
@@ -222,6 +239,7 @@ func (db *DB) again(ctx context.Context, fn func(tx store.Tx) error) error {
 	}
 	defer func() { <-db.losers }()
 	for attempt := 0; ; attempt++ {
+		db.conflicts.Add(1)
 		err := db.transact(ctx, fn, db.inLine)
 		if !errors.Is(err, errConflict) {
 			return err

@@ -10,6 +10,9 @@ CREATE TABLE outbox (
 	created_at BIGINT NOT NULL
 );
 
+-- A queue: rows come and go, and what went must not be read over again.
+ALTER TABLE outbox SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
+
 CREATE TABLE audit_sequence (
 	tenant   TEXT COLLATE "C" PRIMARY KEY,
 	last_seq BIGINT NOT NULL
