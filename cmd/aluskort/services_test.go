@@ -32,6 +32,7 @@ import (
 	"github.com/aluskort/aluskort/internal/clock"
 	"github.com/aluskort/aluskort/internal/config"
 	"github.com/aluskort/aluskort/internal/demo"
+	"github.com/aluskort/aluskort/internal/engine/bus/bustest"
 	"github.com/aluskort/aluskort/internal/engine/enginetest"
 	"github.com/aluskort/aluskort/internal/engine/store/dbtest"
 	"github.com/aluskort/aluskort/internal/ingest"
@@ -87,6 +88,7 @@ func newInstallation(t *testing.T) *installation {
 	if code, _, stderr := aluskort(t, "", "topics", "apply", "--config", in.configure("topics")); code != exitDone {
 		t.Fatalf("topics apply: %s", stderr)
 	}
+	bustest.Empty(t, in.brokers)
 	return in
 }
 

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"path/filepath"
 	"slices"
@@ -64,6 +65,8 @@ type Options struct {
 	Unhurried bool
 	// ModelLatency is how long a simulated model takes to answer.
 	ModelLatency time.Duration
+	// BusDial opens the connections to the brokers of a cluster; nil dials TCP.
+	BusDial func(ctx context.Context, network, address string) (net.Conn, error)
 	// ModelTransport carries the calls of models; nil is the network.
 	ModelTransport http.RoundTripper
 	// OnVerdict is told about every batch of verdicts once it is durable, and up to which number
@@ -190,7 +193,9 @@ func (n *Node) openEngines(ctx context.Context) error {
 		return err
 	})
 	g.Go(func() (err error) {
-		n.Bus, err = bus.Open(ctx, BusConfig(n.config(), n.opts.Clock, n.opts.Log))
+		cfg := BusConfig(n.config(), n.opts.Clock, n.opts.Log)
+		cfg.Dial = n.opts.BusDial
+		n.Bus, err = bus.Open(ctx, cfg)
 		return err
 	})
 	err := g.Wait()

@@ -1,0 +1,245 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aluskort/aluskort/internal/alert"
+	"github.com/aluskort/aluskort/internal/bench"
+	"github.com/aluskort/aluskort/internal/clock"
+	"github.com/aluskort/aluskort/internal/config"
+	"github.com/aluskort/aluskort/internal/engine/bus"
+	"github.com/aluskort/aluskort/internal/engine/bus/bustest"
+	"github.com/aluskort/aluskort/internal/engine/enginetest"
+	"github.com/aluskort/aluskort/internal/engine/faultproxy"
+	"github.com/aluskort/aluskort/internal/engine/store/dbtest"
+	"github.com/aluskort/aluskort/internal/ingest"
+)
+
+// awayEnv is how long an engine is away in the tests below, as a duration; 4 s by default, 60 s in
+// the long lane.
+const awayEnv = "ALUSKORT_ENGINE_AWAY"
+
+// returnWithin is how soon everything has to go on once an engine is back (FAULTS B9).
+const returnWithin = 10 * time.Second
+
+// behind is a node on Kafka and PostgreSQL, each behind a proxy that breaks.
+type behind struct {
+	t       *testing.T
+	node    *Node
+	proxies map[string]*faultproxy.Proxy
+	made    int
+	g       *bench.Generator
+}
+
+func newBehind(t *testing.T) *behind {
+	t.Helper()
+	b := &behind{t: t, proxies: map[string]*faultproxy.Proxy{}, g: bench.NewGenerator(7, time.Date(2026, 3, 4, 5, 0, 0, 0, time.UTC))}
+	broker := enginetest.Address(t, "kafka")
+	url, password := dbtest.Database(t)
+	start := func(name, target string) *faultproxy.Proxy {
+		p, err := faultproxy.Start(target, clock.System{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = p.Close() })
+		b.proxies[name] = p
+		return p
+	}
+	kafka := start("kafka", broker)
+	_, rest, _ := strings.Cut(url, "@")
+	place, _, _ := strings.Cut(rest, "/")
+	postgres := start("postgres", place)
+
+	c := config.Default()
+	c.Bus.Brokers, c.Store.URL, c.Store.PasswordFile = []string{broker}, strings.Replace(url, place, postgres.Addr(), 1), password
+	admin, err := bus.Open(t.Context(), BusConfig(&c, clock.System{}, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := admin.Apply(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := admin.Close(); err != nil {
+		t.Fatal(err)
+	}
+	bustest.Empty(t, broker)
+	b.node, err = Open(context.Background(), Options{Dir: filepath.Join(t.TempDir(), "state"), Config: c, BusDial: kafka.Dial})
+	if err != nil {
+		t.Fatal(err)
+	}
+	running, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- b.node.Run(running) }()
+	t.Cleanup(func() {
+		stop()
+		if err := errors.Join(<-ended, b.node.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	return b
+}
+
+// alerts makes the next n alerts.
+func (b *behind) alerts(n int) []alert.Alert {
+	b.t.Helper()
+	out := make([]alert.Alert, n)
+	for i := range out {
+		a, err := b.node.Registry.Normalise(ingest.Record{Raw: b.g.Next()}, "wazuh", "default", time.Date(2026, 3, 4, 6, 0, 0, 0, time.UTC))
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		out[i] = a
+	}
+	return out
+}
+
+// offer offers alerts and counts them when they were acknowledged.
+func (b *behind) offer(within time.Duration, n int) error {
+	ctx, cancel := context.WithTimeout(b.t.Context(), within)
+	defer cancel()
+	err := b.node.Offer(ctx, b.alerts(n))
+	if err == nil {
+		b.made += n
+	}
+	return err
+}
+
+// settled waits until every acknowledged alert has a verdict and every audit event is in the chain.
+func (b *behind) settled(within time.Duration) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.t.Context(), within)
+	defer cancel()
+	left := "nothing was read yet"
+	err := b.node.poll(ctx, func() (bool, error) {
+		counts, err := b.node.Engine.Counts(ctx, "default")
+		have := int64(0)
+		for _, c := range counts {
+			have += c.Alerts
+		}
+		if err != nil || have < int64(b.made) {
+			left = "verdicts"
+			return false, nil //nolint:nilerr // the engine may still be coming back
+		}
+		lag, err := b.node.AuditLag(ctx)
+		for _, n := range lag {
+			if n > 0 {
+				left = "audit"
+				return false, nil
+			}
+		}
+		return err == nil, nil
+	})
+	if err != nil {
+		b.t.Fatalf("%d alerts are not settled within %s: %s", b.made, within, left)
+	}
+}
+
+func away(t *testing.T) time.Duration {
+	t.Helper()
+	if s := os.Getenv(awayEnv); s != "" {
+		d, err := time.ParseDuration(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	return 4 * time.Second
+}
+
+// B9: an engine that is away, flapping, late or half open stops what needs it, loses nothing that
+// was acknowledged, and everything goes on within ten seconds of its return.
+func TestB9EnginesComeAndGo(t *testing.T) {
+	b := newBehind(t)
+	if err := b.offer(30*time.Second, 200); err != nil {
+		t.Fatal(err)
+	}
+	b.settled(time.Minute)
+	for _, engine := range []string{"kafka", "postgres"} {
+		p := b.proxies[engine]
+		for _, fault := range []struct {
+			name string
+			set  func(ctx context.Context) error
+		}{
+			{"away", func(context.Context) error { return p.Refuse() }},
+			{"half open", func(context.Context) error { p.Stall(); return nil }},
+			{"answers after 30 s", func(context.Context) error { p.Delay(30 * time.Second); return nil }},
+			{"flapping every 2 s", func(ctx context.Context) error {
+				go func() { _ = p.Flap(ctx, 2*time.Second, 2*time.Second, nil) }()
+				return nil
+			}},
+		} {
+			t.Run(engine+" "+fault.name, func(t *testing.T) {
+				if err := b.offer(30*time.Second, 300); err != nil {
+					t.Fatal(err)
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), away(t))
+				defer cancel()
+				if err := fault.set(ctx); err != nil {
+					t.Fatal(err)
+				}
+				acknowledged := 0
+				for ctx.Err() == nil {
+					if err := b.offer(time.Second, 10); err == nil {
+						acknowledged += 10
+					}
+				}
+				notReady := b.node.NotReady()
+				p.Delay(0)
+				if err := p.Pass(); err != nil {
+					t.Fatal(err)
+				}
+				p.Cut() // what was given up must not hold anything
+				begin := time.Now()
+				b.recovered(returnWithin)
+				took := time.Since(begin)
+				b.settled(2 * time.Minute)
+				t.Logf("%d alerts acknowledged meanwhile, not ready: %v; going on %s after the return, settled after %s",
+					acknowledged, notReady, took.Round(time.Millisecond), time.Since(begin).Round(time.Millisecond))
+				if engine == "kafka" && slices.Contains([]string{"away", "half open"}, fault.name) && acknowledged > 0 {
+					t.Errorf("%d alerts were acknowledged without a bus", acknowledged)
+				}
+			})
+		}
+	}
+	rep, err := b.node.Audit.Verify(t.Context(), "default")
+	if err != nil || !rep.OK() {
+		t.Errorf("audit chain: %+v, %v", rep, err)
+	}
+}
+
+// recovered waits until an alert is taken again and one more has its verdict.
+func (b *behind) recovered(within time.Duration) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.t.Context(), within)
+	defer cancel()
+	for b.offer(within, 1) != nil {
+		if ctx.Err() != nil {
+			b.t.Fatalf("nothing is taken %s after the return", within)
+		}
+	}
+	before := int64(-1)
+	err := b.node.poll(ctx, func() (bool, error) {
+		counts, err := b.node.Engine.Counts(ctx, "default")
+		if err != nil {
+			return false, nil //nolint:nilerr // it may still be coming back
+		}
+		have := int64(0)
+		for _, c := range counts {
+			have += c.Alerts
+		}
+		if before < 0 {
+			before = have
+		}
+		return have > before || have >= int64(b.made), nil
+	})
+	if err != nil {
+		b.t.Fatalf("no verdict within %s of the return", within)
+	}
+}
