@@ -24,6 +24,7 @@ import (
 	"github.com/aluskort/aluskort/internal/config"
 	"github.com/aluskort/aluskort/internal/consult"
 	"github.com/aluskort/aluskort/internal/engine/blob"
+	"github.com/aluskort/aluskort/internal/engine/blob/dir"
 	"github.com/aluskort/aluskort/internal/engine/bus"
 	"github.com/aluskort/aluskort/internal/engine/store"
 	"github.com/aluskort/aluskort/internal/engine/store/schema"
@@ -207,10 +208,11 @@ func openDB(ctx context.Context, cfg sqlite.Config) (store.DB, error) {
 }
 
 func (n *Node) build(ctx context.Context) error {
-	blobs, err := blob.OpenDir(n.dir.Path("objects"))
+	blobs, err := dir.Open(dir.Config{Root: n.dir.Path("objects"), Clock: n.opts.Clock})
 	if err != nil {
 		return err
 	}
+	n.closers = append(n.closers, blobs.Close)
 	if n.Registry, err = newRegistry(n.opts.Config.Mappings); err != nil {
 		return err
 	}
@@ -266,8 +268,10 @@ func (n *Node) ImportIntel(ctx context.Context, tenant string, r io.Reader, o in
 func (n *Node) buildAudit(ctx context.Context, blobs blob.Store) (err error) {
 	n.Audit, err = auditlog.New(auditlog.Config{
 		DB: n.auditDB, Clock: n.opts.Clock, RejectedTenant: n.opts.Config.Tenant,
-		StoreRejected: func(ctx context.Context, _, _ string, content []byte) (string, error) { return blobs.Put(ctx, content) },
-		OnAlarm:       func(err error) { n.opts.Log.Error("audit alarm", "error", err) },
+		StoreRejected: func(ctx context.Context, tenant, _ string, content []byte) (string, error) {
+			return blobs.Put(ctx, tenant, content)
+		},
+		OnAlarm: func(err error) { n.opts.Log.Error("audit alarm", "error", err) },
 	})
 	if err != nil {
 		return err
