@@ -3,7 +3,6 @@
 package app
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -103,7 +102,7 @@ type Node struct {
 	opts       Options
 	targets    []Target
 	dir        *statedir.Dir
-	blobs      blob.Store
+	blobs      blob.Engine
 	thresholds reason.Thresholds
 	auditDB    store.DB
 	relay      *store.Relay
@@ -241,7 +240,7 @@ func BusConfig(c *config.Config, clk clock.Clock, log *slog.Logger) bus.Config {
 }
 
 func (n *Node) build(ctx context.Context) (err error) {
-	if n.blobs, err = blob.OpenDir(cmp.Or(n.opts.Config.Objects.Dir, n.dir.Path("objects"))); err != nil {
+	if err := n.openObjects(ctx); err != nil {
 		return err
 	}
 	if n.Registry, err = newRegistry(n.opts.Config.Mappings); err != nil {
@@ -348,8 +347,8 @@ func (n *Node) ImportIntel(ctx context.Context, tenant string, r io.Reader, o in
 func (n *Node) buildAudit(ctx context.Context) (err error) {
 	n.Audit, err = auditlog.New(auditlog.Config{
 		DB: n.auditDB, Clock: n.opts.Clock, RejectedTenant: n.opts.Config.Tenant,
-		StoreRejected: func(ctx context.Context, _, _ string, content []byte) (string, error) {
-			return n.blobs.Put(ctx, content)
+		StoreRejected: func(ctx context.Context, tenant, _ string, content []byte) (string, error) {
+			return n.blobs.Put(ctx, tenant, content)
 		},
 		OnAlarm: func(err error) { n.opts.Log.Error("audit alarm", "error", err) },
 	})

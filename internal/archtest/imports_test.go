@@ -48,6 +48,7 @@ var drivers = []string{
 	"modernc.org/sqlite", "github.com/jackc/pgx", "github.com/lib/pq", "github.com/mattn/go-sqlite3", "github.com/pressly/goose",
 	"github.com/twmb/franz-go", "github.com/redis", "github.com/qdrant", "github.com/neo4j",
 	"github.com/aws/aws-sdk-go-v2", "github.com/minio", "cloud.google.com/go", "github.com/Azure/azure-sdk-for-go",
+	"gocloud.dev", "github.com/maypok86/otter",
 }
 
 // sdks are the libraries of model providers.
@@ -141,6 +142,12 @@ var rules = []rule{
 		reason: "what is behind an engine is replaced by writing one package and passing one suite",
 		from:   outside("internal/engine"),
 		to:     foreign(drivers...),
+	},
+	{
+		name:   "each engine of objects and cache alone imports its driver",
+		reason: "these libraries are heavy; a build that leaves an engine out must not carry its driver, and the contract must not take on the types of one",
+		from:   outside("internal/engine/blob/s3", "internal/engine/blob/cloud", "internal/engine/cache/memory", "internal/engine/cache/redis"),
+		to:     foreign("github.com/minio", "gocloud.dev", "github.com/redis", "github.com/maypok86/otter"),
 	},
 	{
 		name:   "only the gateway imports llm",
@@ -255,6 +262,8 @@ func TestRulesCanFail(t *testing.T) {
 		{"only engine/bus imports franz-go", "internal/pipeline", "github.com/twmb/franz-go/pkg/kgo", "internal/engine/bus"},
 		{"only the engines of store import SQL drivers and migrations", "internal/auditlog", "modernc.org/sqlite", "database/sql"},
 		{"only engines import drivers", "internal/knowledge/intel", "github.com/redis/go-redis/v9", "github.com/gaissmai/bart"},
+		{"each engine of objects and cache alone imports its driver", "internal/engine/blob", "github.com/minio/minio-go/v7", "io"},
+		{"each engine of objects and cache alone imports its driver", "internal/engine/cache", "github.com/redis/go-redis/v9", "errors"},
 		{"only the gateway imports llm", "internal/reason", "internal/llm", "internal/gateway"},
 		{"only llm imports a provider's SDK", "internal/gateway", "github.com/openai/openai-go", "internal/llm"},
 		{"only respond imports action connectors", "internal/orchestrate", "internal/respond/connector/edr", "internal/respond"},

@@ -95,6 +95,23 @@ type Store struct {
 type Objects struct {
 	// Dir is a folder that all processes share; empty means objects in the state directory.
 	Dir string `yaml:"dir"`
+	// S3 is a bucket of S3 or of what speaks it; used instead of a folder when it names one.
+	S3 S3 `yaml:"s3"`
+}
+
+// S3 is a bucket, which must exist; with object lock, retention is the store's own. Without files
+// of keys they come from the environment as AWS has it, or from the role of the machine.
+type S3 struct {
+	Endpoint  string `yaml:"endpoint"`
+	Bucket    string `yaml:"bucket"`
+	Prefix    string `yaml:"prefix"`
+	Region    string `yaml:"region"`
+	PathStyle bool   `yaml:"path_style"`
+	// Mode of retention: COMPLIANCE or GOVERNANCE; empty is the former.
+	Mode          string `yaml:"mode"`
+	AccessKeyFile string `yaml:"access_key_file"`
+	SecretKeyFile string `yaml:"secret_key_file"`
+	CAFile        string `yaml:"ca_file"`
 }
 
 // Place says where the database is, without user, password and parameters.
@@ -476,6 +493,19 @@ func (c *Config) checkEngines(wrong func(key, format string, args ...any)) {
 			}
 		}
 	}
+	if s3 := c.Objects.S3; s3.Bucket != "" {
+		if u, err := url.Parse(s3.Endpoint); err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
+			wrong("objects.s3.endpoint", "%q is no URL such as https://s3.example.org", s3.Endpoint)
+		}
+		if c.Objects.Dir != "" {
+			wrong("objects.dir", "is set beside objects.s3.bucket; use one of them")
+		}
+	}
+	switch c.Objects.S3.Mode {
+	case "", "COMPLIANCE", "GOVERNANCE":
+	default:
+		wrong("objects.s3.mode", "%q; use COMPLIANCE or GOVERNANCE", c.Objects.S3.Mode)
+	}
 	if c.Store.URL == "" && c.Store.PasswordFile != "" {
 		wrong("store.url", "is missing beside store.password_file")
 	}
@@ -485,7 +515,8 @@ func (c *Config) checkEngines(wrong func(key, format string, args ...any)) {
 	for _, f := range [][2]string{
 		{"store.password_file", c.Store.PasswordFile}, {"bus.tls.ca_file", c.Bus.TLS.CAFile}, {"bus.tls.cert_file", c.Bus.TLS.CertFile},
 		{"bus.tls.key_file", c.Bus.TLS.KeyFile}, {"bus.sasl.password_file", c.Bus.SASL.PasswordFile}, {"bus.sasl.token_file", c.Bus.SASL.TokenFile},
-		{"services.cert_file", c.Services.CertFile}, {"services.key_file", c.Services.KeyFile}, {"services.ca_file", c.Services.CAFile},
+		{"objects.s3.access_key_file", c.Objects.S3.AccessKeyFile},
+		{"objects.s3.secret_key_file", c.Objects.S3.SecretKeyFile}, {"objects.s3.ca_file", c.Objects.S3.CAFile}, {"services.cert_file", c.Services.CertFile}, {"services.key_file", c.Services.KeyFile}, {"services.ca_file", c.Services.CAFile},
 	} {
 		if s, err := os.Stat(f[1]); f[1] != "" && (err != nil || s.IsDir()) {
 			wrong(f[0], "%q is no file that can be read", f[1])

@@ -29,6 +29,8 @@ type Config struct {
 	IDs    *id.Source
 	// Gate is refreshed after each change, before the call returns; nil for none.
 	Gate *Gate
+	// Hot, if set, carries the news of a change to the Watch of other processes.
+	Hot Hot
 	// SystemTenant is whose audit trail records switches that belong to no tenant of their own;
 	// empty means "default".
 	SystemTenant string
@@ -251,9 +253,10 @@ func (s *Store) Refresh(ctx context.Context, m *Matcher, w *Switches) error {
 	return errors.Join(damaged...)
 }
 
-// show makes a committed change visible in this process at once. That it failed is no error of
-// the change, which is durable: Current refuses what an old snapshot decides.
+// show makes a committed change visible in this process at once, and soon in others. That it
+// failed is no error of the change, which is durable: Current refuses what an old snapshot decides.
 func (s *Store) show(ctx context.Context) {
+	s.ring(ctx)
 	if g := s.cfg.Gate; g != nil {
 		_ = s.Refresh(ctx, g.Patterns, g.Switches)
 	}

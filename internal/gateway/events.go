@@ -83,14 +83,10 @@ func (c *conversation) keep(ctx context.Context, content string, r *Reply) []str
 	if c.g.cfg.Objects == nil {
 		return nil
 	}
-	var refs []string
-	for _, b := range []string{c.f.system, content, r.Text} {
-		id, err := c.g.cfg.Objects.Put(ctx, []byte(b))
-		if err != nil {
-			c.g.cfg.Log.Error("prompt or answer not kept", "investigation", c.q.Investigation, "error", err)
-			continue
-		}
-		refs = append(refs, id)
+	refs, err := c.g.cfg.Objects.PutMany(ctx, c.q.Tenant, [][]byte{[]byte(c.f.system), []byte(content), []byte(r.Text)})
+	if err != nil {
+		c.g.cfg.Log.Error("prompts and answers not kept", "investigation", c.q.Investigation, "error", err)
+		return nil
 	}
 	return refs
 }

@@ -71,9 +71,9 @@ type Models interface {
 	Call(ctx context.Context, ask Ask, r *llm.Request) (*Reply, error)
 }
 
-// Objects keeps what was sent and answered, by content.
+// Objects keeps what was sent and answered, by content, in one durable write.
 type Objects interface {
-	Put(ctx context.Context, content []byte) (id string, err error)
+	PutMany(ctx context.Context, tenant string, contents [][]byte) (ids []string, err error)
 }
 
 // Config is what a Gateway is made of. Models, Screen, Redactor and Techniques are required.

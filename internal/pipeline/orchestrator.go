@@ -261,7 +261,7 @@ func (o *Orchestrator) decode(ctx context.Context, rec *bus.Record) (*alert.Mess
 	}
 	var raw []byte
 	err = o.retry(ctx, "object store", func(err error) bool { return !errors.Is(err, blob.ErrUnavailable) }, func() error {
-		raw, err = o.Blobs.Get(ctx, m.RawRef)
+		raw, err = o.Blobs.Get(ctx, m.Alert.TenantID, m.RawRef)
 		return err
 	})
 	if err != nil {

@@ -150,7 +150,7 @@ func (p *Parser) one(ctx context.Context, rec *bus.Record) (bus.Record, error) {
 	}
 	raw := m.Alert.RawPayload
 	if m.RawRef != "" {
-		if raw, err = p.Blobs.Get(ctx, m.RawRef); err != nil {
+		if raw, err = p.Blobs.Get(ctx, m.Alert.TenantID, m.RawRef); err != nil {
 			return bus.Record{}, err
 		}
 	}

@@ -196,7 +196,7 @@ func (in *Intake) Offer(ctx context.Context, alerts []alert.Alert) error {
 		}
 		m := alert.Message{Alert: *a}
 		if len(a.RawPayload) > inlineRaw {
-			ref, err := in.Blobs.Put(ctx, a.RawPayload)
+			ref, err := in.Blobs.Put(ctx, a.TenantID, a.RawPayload)
 			if err != nil {
 				return err
 			}
