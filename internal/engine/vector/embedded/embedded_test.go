@@ -3,13 +3,9 @@ package embedded
 import (
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"github.com/aluskort/aluskort/internal/engine/vector"
 	"github.com/aluskort/aluskort/internal/engine/vector/vectortest"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func open(t testing.TB, dir string) *Engine {
 	t.Helper()
