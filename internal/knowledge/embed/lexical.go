@@ -207,3 +207,6 @@ func RarityTable(texts []string) []byte {
 	}
 	return out
 }
+
+// WordHash is 63 bits that stand for a word where words are stored as numbers.
+func WordHash(word string) int64 { return int64(hashOf(word) >> 1) }
