@@ -16,9 +16,13 @@ const chunkSlots = 256
 // that can be filtered by, and where the rest stands in the log. A slot is written once, before
 // the view that shows it is published; only died changes after that.
 type chunk struct {
-	codes   []int8
-	scale   [chunkSlots]float32
-	lost    [chunkSlots]float32
+	// front and rear hold the codes, the first dimensions of all points before the others, so that a
+	// scan of the first reads nothing else.
+	front, rear []int8
+	scale       [chunkSlots]float32
+	lost        [chunkSlots]float32
+	// tail is the length of what the rear codes stand for, rounded up.
+	tail    [chunkSlots]float32
 	length  [chunkSlots]float64
 	ids     [chunkSlots]vector.ID
 	at      [chunkSlots]int64
@@ -47,7 +51,8 @@ type column struct {
 }
 
 func newChunk(stride int, fields []field) *chunk {
-	c := &chunk{codes: make([]int8, chunkSlots*stride), columns: make([]column, len(fields))}
+	n := frontOf(stride)
+	c := &chunk{front: make([]int8, chunkSlots*n), rear: make([]int8, chunkSlots*(stride-n)), columns: make([]column, len(fields))}
 	for i := range fields {
 		col := &c.columns[i]
 		switch fields[i].kind {
@@ -64,7 +69,9 @@ func newChunk(stride int, fields []field) *chunk {
 	return c
 }
 
-func (c *chunk) code(slot, stride int) []int8 { return c.codes[slot*stride:][:stride:stride] }
+// frontCode and rearCode are the codes of a slot, n of them.
+func (c *chunk) frontCode(slot, n int) []int8 { return c.front[slot*n:][:n:n] }
+func (c *chunk) rearCode(slot, n int) []int8  { return c.rear[slot*n:][:n:n] }
 
 // field is a declared field with its place among the columns.
 type field struct {
@@ -281,4 +288,4 @@ func (v *view) each(f *filter, fn func(c *chunk, slot int) bool) {
 
 // bytesPerPoint is what a point of this size takes in memory without its fields and its entry in
 // the index.
-func bytesPerPoint(size int) int { return padded(size) + 4 + 4 + 8 + 24 + 8 + 4 + 16 + 8 }
+func bytesPerPoint(size int) int { return padded(size) + 4 + 4 + 4 + 8 + 24 + 8 + 4 + 16 + 8 }

@@ -47,10 +47,20 @@ type Engine struct {
 // collection is a collection with the tenants that were asked for. meta is replaced, never
 // changed; both are guarded by mu.
 type collection struct {
-	mu     sync.Mutex
-	dir    string
-	meta   *vector.Collection
-	shards map[string]*shard
+	mu      sync.Mutex
+	dir     string
+	meta    *vector.Collection
+	tenants map[string]*tenantLog
+}
+
+// tenantLog is the log of one tenant, read when it is first asked for, so that reading one holds up
+// nobody else.
+type tenantLog struct {
+	mu    sync.Mutex
+	meta  *vector.Collection
+	shard *shard
+	// over says that the collection let go of it: whoever waited asks again.
+	over bool
 }
 
 // opener opens a log for reading and writing, and creates it.
@@ -101,7 +111,7 @@ func openWith(dir string, o Options, open opener) (*Engine, error) {
 		if err != nil {
 			return nil, err
 		}
-		e.collections[entry.Name()] = &collection{dir: place, meta: meta, shards: map[string]*shard{}}
+		e.collections[entry.Name()] = &collection{dir: place, meta: meta, tenants: map[string]*tenantLog{}}
 	}
 	return e, nil
 }
@@ -153,7 +163,7 @@ func (e *Engine) EnsureCollection(ctx context.Context, want vector.Collection) e
 	}
 	c := e.collections[want.Name]
 	if c == nil {
-		c = &collection{dir: filepath.Join(e.dir, want.Name), shards: map[string]*shard{}}
+		c = &collection{dir: filepath.Join(e.dir, want.Name), tenants: map[string]*tenantLog{}}
 		want.Fields = maps.Clone(want.Fields)
 		return e.create(c, &want)
 	}
@@ -215,13 +225,18 @@ func (e *Engine) DropCollection(ctx context.Context, name string) error {
 	return nil
 }
 
-// forget closes the logs of all tenants.
+// forget closes the logs of all tenants. The caller holds mu.
 func (c *collection) forget() error {
 	var errs []error
-	for _, s := range c.shards {
-		errs = append(errs, s.close())
+	for _, t := range c.tenants {
+		t.mu.Lock()
+		t.over = true
+		if t.shard != nil {
+			errs = append(errs, t.shard.close())
+		}
+		t.mu.Unlock()
 	}
-	clear(c.shards)
+	clear(c.tenants)
 	return errors.Join(errs...)
 }
 
@@ -246,35 +261,82 @@ var folder = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(
 
 // shard returns a tenant's part of a collection. It is nil when there is none and create is false.
 func (e *Engine) shard(tenant, name string, create bool) (*shard, error) {
-	c, _, err := e.of(name)
-	if err != nil {
-		return nil, err
-	}
 	if err := vector.CheckTenant(tenant); err != nil {
 		return nil, err
 	}
+	for {
+		c, _, err := e.of(name)
+		if err != nil {
+			return nil, err
+		}
+		t := c.tenant(tenant)
+		if s, over, err := t.get(c.dir, tenant, create, e); !over {
+			return s, err
+		}
+	}
+}
+
+func (c *collection) tenant(name string) *tenantLog {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if s := c.shards[tenant]; s != nil {
-		return s, nil
+	t := c.tenants[name]
+	if t == nil {
+		t = &tenantLog{meta: c.meta}
+		c.tenants[name] = t
 	}
-	dir := filepath.Join(c.dir, folder.EncodeToString([]byte(tenant)))
-	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+	return t
+}
+
+// get returns the shard, opening it when need be; over says that it must be asked for again.
+func (t *tenantLog) get(dir, tenant string, create bool, e *Engine) (s *shard, over bool, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.over || t.shard != nil {
+		return t.shard, t.over, nil
+	}
+	place := filepath.Join(dir, folder.EncodeToString([]byte(tenant)))
+	if _, err := os.Stat(place); errors.Is(err, fs.ErrNotExist) {
 		if !create {
-			return nil, nil //nolint:nilnil // the tenant has no points: documented
+			return nil, false, nil // the tenant has no points: documented
 		}
 	} else if err != nil {
-		return nil, unavailable("open "+dir, err)
+		return nil, false, unavailable("open "+place, err)
 	}
-	s, err := openShard(dir, c.meta, tenant, e.log, e.open)
-	if err != nil {
-		return nil, err
+	if s, err = openShard(place, t.meta, tenant, e.log, e.open); err != nil {
+		return nil, false, err
 	}
-	if err := syncDir(c.dir); err != nil {
-		return nil, errors.Join(unavailable("sync "+c.dir, err), s.close())
+	if err := syncDir(dir); err != nil {
+		return nil, false, errors.Join(unavailable("sync "+dir, err), s.close())
 	}
-	c.shards[tenant] = s
-	return s, nil
+	t.shard = s
+	return s, false, nil
+}
+
+// Load reads the logs of all tenants that were not asked for yet, so that nobody waits for them
+// later. It stops at the first that cannot be read, and when ctx ends.
+func (e *Engine) Load(ctx context.Context) error {
+	e.mu.RLock()
+	names := sortedKeys(e.collections)
+	e.mu.RUnlock()
+	for _, name := range names {
+		entries, err := os.ReadDir(filepath.Join(e.dir, name))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return unavailable("read collection "+name, err)
+		}
+		for _, entry := range entries {
+			tenant, err := folder.DecodeString(entry.Name())
+			if err != nil || !entry.IsDir() {
+				continue
+			}
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if _, err := e.shard(string(tenant), name, false); err != nil && !errors.Is(err, vector.ErrNotFound) {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // Upsert implements vector.Engine.
@@ -390,19 +452,34 @@ func (e *Engine) Ready(ctx context.Context) error {
 		return closed()
 	}
 	for _, c := range e.collections {
-		c.mu.Lock()
-		shards := slices.Collect(maps.Values(c.shards))
-		c.mu.Unlock()
-		for _, s := range shards {
-			s.write.Lock()
-			err := s.broken
-			s.write.Unlock()
-			if err != nil {
-				return err
-			}
+		if err := c.broken(); err != nil {
+			return err
 		}
 	}
 	return ctx.Err()
+}
+
+// broken returns why a log takes no writes any more. One that is being read is not waited for.
+func (c *collection) broken() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, t := range c.tenants {
+		if !t.mu.TryLock() {
+			continue
+		}
+		s := t.shard
+		t.mu.Unlock()
+		if s == nil {
+			continue
+		}
+		s.write.Lock()
+		err := s.broken
+		s.write.Unlock()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Close implements vector.Engine. Reads that run go on.

@@ -417,6 +417,88 @@ func TestManyOfOneVector(t *testing.T) {
 	}
 }
 
+// TestLoad reads what nobody asked for yet; a damaged log is reported and holds up no other tenant.
+func TestLoad(t *testing.T) {
+	dir := t.TempDir()
+	e := open(t, dir)
+	ensure(t, e)
+	mustPut(t, e, 1, 2)
+	if err := e.Upsert(t.Context(), "Other tenant/../x", name, []vector.Point{{ID: vector.Number(1), Vector: []float32{1, 1, 1, 1}}}); err != nil {
+		t.Fatal(err)
+	}
+	closeEngine(t, e)
+	e = open(t, dir)
+	if err := e.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := e.Occupied(tenant, name); err != nil || n == 0 {
+		t.Errorf("occupies %d: %v", n, err)
+	}
+	closeEngine(t, e)
+	path := filepath.Join(dir, name, folder.EncodeToString([]byte(tenant)), logName(1))
+	if err := os.WriteFile(path, []byte("what is this file, and how did it come here?"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	e = open(t, dir)
+	if err := e.Load(t.Context()); !errors.Is(err, ErrDamaged) {
+		t.Errorf("a damaged log was loaded: %v", err)
+	}
+	if n, err := e.Count(t.Context(), "Other tenant/../x", name, vector.Filter{}); err != nil || n != 1 {
+		t.Errorf("the other tenant has %d points: %v", n, err)
+	}
+}
+
+// TestFieldsAddedUnderLoad adds fields while points are written and read: nothing is lost, and
+// nobody is told of anything worse than to try again.
+func TestFieldsAddedUnderLoad(t *testing.T) {
+	e := open(t, t.TempDir())
+	ensure(t, e)
+	done := make(chan error, 2)
+	const points = 60
+	go func() {
+		for n := uint64(1); n <= points; n++ {
+			for {
+				err := put(t, e, n)
+				if err == nil {
+					break
+				}
+				if !errors.Is(err, vector.ErrUnavailable) {
+					done <- err
+					return
+				}
+			}
+		}
+		done <- nil
+	}()
+	go func() {
+		for range 200 {
+			_, err := e.Search(t.Context(), tenant, name, vector.Query{Vector: []float32{0, 0, 1, 1}, Limit: 5, WithPayload: true})
+			if err != nil && !errors.Is(err, vector.ErrUnavailable) {
+				done <- err
+				return
+			}
+		}
+		done <- nil
+	}()
+	for n := range 10 {
+		c := small
+		c.Fields = map[string]vector.FieldType{fmt.Sprint("f", n): vector.Integer}
+		if err := e.EnsureCollection(t.Context(), c); err != nil {
+			t.Error(err)
+		}
+	}
+	for range 2 {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	var ids []uint64
+	for n := uint64(1); n <= points; n++ {
+		ids = append(ids, n)
+	}
+	holds(t, e, ids...)
+}
+
 func FuzzReadLog(f *testing.F) {
 	meta := small
 	good := header(meta.Size)

@@ -11,6 +11,16 @@ const lane = 64
 
 func padded(size int) int { return (size + lane - 1) / lane * lane }
 
+// frontOf is how many of the dimensions are held against a query first. What the others can add is
+// bounded by their lengths, so that most of what is far away is never looked at in full. Short
+// vectors are not worth it.
+func frontOf(stride int) int {
+	if stride < 8*lane {
+		return stride
+	}
+	return padded(stride / 2)
+}
+
 // maxCode is the largest magnitude of a code.
 const maxCode = 127
 
@@ -48,7 +58,10 @@ type question struct {
 	scale float64
 	// lost bounds the length of what the codes lack; length is that of exact.
 	lost, length float64
-	distance     vector.Distance
+	// front is how many dimensions are looked at first, rear the length of the codes of the rest.
+	front    int
+	rear     float64
+	distance vector.Distance
 }
 
 func newQuestion(c *vector.Collection, v []float32) *question {
@@ -69,20 +82,35 @@ func newQuestion(c *vector.Collection, v []float32) *question {
 		sum += e * e
 	}
 	q.lost = math.Sqrt(sum)
+	q.front = frontOf(len(q.codes))
+	q.rear = lengthOf(q.codes[q.front:], q.scale)
 	return q
+}
+
+// lengthOf is the length of codes·scale.
+func lengthOf[T int8 | int16](codes []T, scale float64) float64 {
+	var sum float64
+	for _, c := range codes {
+		sum += float64(c) * float64(c)
+	}
+	return math.Sqrt(sum) * scale
 }
 
 // rounding bounds the relative error of sums in double precision over MaxSize terms.
 const rounding = 1e-11
 
-// bounds returns the interval that surely holds the rank of a stored vector x, given as codes, its
-// scale, the bound of what they lost and its length. With x = c + e and q = k + f, where c and k
-// are the quantised parts, x·q = c·k + c·f + e·q, and by Cauchy and Schwarz
-// |x·q - c·k| <= (|x|+|e|)·|f| + |e|·|q|.
-func (q *question) bounds(codes []int8, scale, lost float32, length float64) (low, high float64) {
-	product := float64(dot(codes, q.codes)) * float64(scale) * q.scale
+// off bounds how far the product of the quantised parts is from that of x and q. With x = c + e and
+// q = k + f, where c and k are the quantised parts, x·q = c·k + c·f + e·q, and by Cauchy and
+// Schwarz |x·q - c·k| <= (|x|+|e|)·|f| + |e|·|q|.
+func (q *question) off(lost float32, length float64) float64 {
 	e := float64(lost)
-	off := (length+e)*q.lost + e*q.length + rounding*length*q.length
+	return (length+e)*q.lost + e*q.length + rounding*length*q.length
+}
+
+// bounds returns the interval that surely holds the rank of a stored vector, given the product of
+// its codes with those of the query, their scale, the bound of what they lost, and its length.
+func (q *question) bounds(codes int32, scale, lost float32, length float64) (low, high float64) {
+	product, off := float64(codes)*float64(scale)*q.scale, q.off(lost, length)
 	if q.distance != vector.Euclid {
 		return product - off, product + off
 	}
@@ -90,6 +118,18 @@ func (q *question) bounds(codes []int8, scale, lost float32, length float64) (lo
 	rank := 2*product - squares
 	off = 2*off + rounding*squares
 	return rank - off, rank + off
+}
+
+// ceiling is an upper bound of the rank that rests on the product of the front alone; rear is the
+// length of the quantised rest.
+func (q *question) ceiling(front int32, scale, lost, rear float32, length float64) float64 {
+	product := float64(front)*float64(scale)*q.scale + float64(rear)*q.rear*(1+rounding)
+	product += q.off(lost, length)
+	if q.distance != vector.Euclid {
+		return product
+	}
+	squares := length*length + q.length*q.length
+	return 2*product - squares + rounding*squares
 }
 
 // rank is what bounds bounds: higher is nearer.

@@ -13,7 +13,7 @@ import (
 func TestBoundsHold(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := vector.Collection{
-			Name: "x", Size: rapid.IntRange(1, 200).Draw(t, "size"),
+			Name: "x", Size: rapid.SampledFrom([]int{1, 2, 63, 64, 65, 200, 511, 512, 700}).Draw(t, "size"),
 			Distance: rapid.SampledFrom([]vector.Distance{vector.Cosine, vector.Dot, vector.Euclid}).Draw(t, "distance"),
 		}
 		draw := func(name string) []float32 {
@@ -39,7 +39,13 @@ func TestBoundsHold(t *testing.T) {
 		stored := c.Prepared(x)
 		codes := make([]int8, padded(c.Size))
 		scale, lost := quantise(stored, codes)
-		low, high := ask.bounds(codes, scale, lost, vector.Length(stored))
+		product := dot(codes, ask.codes)
+		low, high := ask.bounds(product, scale, lost, vector.Length(stored))
+		front := frontOf(len(codes))
+		ceiling := ask.ceiling(dot(codes[:front], ask.codes[:front]), scale, lost, up(lengthOf(codes[front:], float64(scale))), vector.Length(stored))
+		if ceiling < ask.rank(stored) {
+			t.Fatalf("%s: rank %g is above the ceiling %g", c.Distance, ask.rank(stored), ceiling)
+		}
 		if rank := ask.rank(stored); !(low <= rank && rank <= high) {
 			t.Fatalf("%s: rank %g is outside %g to %g", c.Distance, rank, low, high)
 		}
@@ -53,7 +59,8 @@ func TestBoundsAreTight(t *testing.T) {
 	x, q := c.Prepared(from(c.Size)), from(c.Size)
 	codes := make([]int8, padded(c.Size))
 	scale, lost := quantise(x, codes)
-	low, high := newQuestion(&c, q).bounds(codes, scale, lost, vector.Length(x))
+	ask := newQuestion(&c, q)
+	low, high := ask.bounds(dot(codes, ask.codes), scale, lost, vector.Length(x))
 	if high-low > 0.03 {
 		t.Errorf("bounds are %g apart", high-low)
 	}

@@ -12,10 +12,11 @@ import (
 	"github.com/aluskort/aluskort/internal/parallel"
 )
 
-// A search is exact and has two passes. The first holds the query against the quantised vectors,
-// on all processors, and keeps what may be among the nearest by the bounds that quantising gives:
-// everything whose upper bound reaches the limit-th best lower bound. The second reads those few
-// vectors from the log, best upper bound first, and ends when no upper bound reaches the limit-th
+// A search is exact and narrows down in steps, on all processors. The query is held against the
+// first half of the quantised vectors, then against the other half of those that it leaves among
+// the nearest whatever stands there. What may be among the nearest by the bounds that quantising
+// gives is kept: everything whose upper bound reaches the limit-th best lower bound. Those few
+// vectors are read from the log, best upper bound first, until no upper bound reaches the limit-th
 // best exact score.
 
 // candidate may be among the nearest.
@@ -29,6 +30,8 @@ type candidate struct {
 type sieve struct {
 	q     *question
 	limit int
+	// fronts has a place for each chunk, written by who looks at it first.
+	fronts []*front
 	// least is the limit-th best lower bound so far, as bits; what is below it is out.
 	least atomic.Uint64
 
@@ -78,34 +81,95 @@ func (h *smallest) add(x float64) {
 
 func (s *sieve) floor() float64 { return math.Float64frombits(s.least.Load()) }
 
-// scan holds the query against one chunk.
-func (s *sieve) scan(v *view, f *filter, n, stride int) {
+// seedsOfChunk is how many points of each chunk are held against the query in full at once, those whose
+// front fits best: some of them are among the nearest and raise the floor for all others.
+const seedsOfChunk = 4
+
+// front is what the first look at a chunk found: the products of the front of the slots that count.
+type front struct {
+	product [chunkSlots]int32
+	open    [chunkSlots]bool
+}
+
+// first looks at the front of the points of a chunk.
+func (s *sieve) first(v *view, f *filter, n int) {
 	c := v.chunks[n]
-	floor := s.floor()
+	look := &front{}
 	var (
-		found [chunkSlots]candidate
-		lows  [chunkSlots]float64
-		count int
+		best  [seedsOfChunk]int
+		worth [seedsOfChunk]float64
+		found int
 	)
+	ask := s.q.codes[:s.q.front]
 	for slot := range v.slots(n) {
 		if !v.sees(c, slot) || !f.fits(c, slot) {
 			continue
 		}
-		low, high := s.q.bounds(c.code(slot, stride), c.scale[slot], c.lost[slot], c.length[slot])
-		if high >= floor {
-			found[count], lows[count] = candidate{c, slot, high}, low
-			count++
+		look.product[slot], look.open[slot] = dot(c.frontCode(slot, s.q.front), ask), true
+		w := s.q.ceiling(look.product[slot], c.scale[slot], c.lost[slot], 0, c.length[slot])
+		if found == seedsOfChunk && w <= worth[found-1] {
+			continue
+		}
+		at := min(found, seedsOfChunk-1)
+		for ; at > 0 && worth[at-1] < w; at-- {
+			best[at], worth[at] = best[at-1], worth[at-1]
+		}
+		best[at], worth[at] = slot, w
+		found = min(found+1, seedsOfChunk)
+	}
+	if found == 0 {
+		return
+	}
+	s.fronts[n] = look
+	var t taken
+	for _, slot := range best[:found] {
+		look.open[slot] = false
+		t.add(s, c, slot, look.product[slot])
+	}
+	s.take(&t)
+}
+
+// second looks at the rest of those that may still be among the nearest.
+func (s *sieve) second(v *view, n int) {
+	look := s.fronts[n]
+	if look == nil {
+		return
+	}
+	c, floor := v.chunks[n], s.floor()
+	var t taken
+	for slot := range v.slots(n) {
+		if look.open[slot] && s.q.ceiling(look.product[slot], c.scale[slot], c.lost[slot], c.tail[slot], c.length[slot]) >= floor {
+			t.add(s, c, slot, look.product[slot])
 		}
 	}
-	if count > 0 {
-		s.take(found[:count], lows[:count])
+	s.take(&t)
+}
+
+// taken are candidates of one chunk with their lower bounds.
+type taken struct {
+	list [chunkSlots]candidate
+	lows [chunkSlots]float64
+	n    int
+}
+
+// add holds the rest of a point against the query.
+func (t *taken) add(s *sieve, c *chunk, slot int, product int32) {
+	if rest := s.q.codes[s.q.front:]; len(rest) > 0 {
+		product += dot(c.rearCode(slot, len(rest)), rest)
 	}
+	low, high := s.q.bounds(product, c.scale[slot], c.lost[slot], c.length[slot])
+	t.list[t.n], t.lows[t.n] = candidate{c, slot, high}, low
+	t.n++
 }
 
 // maxKept is how many candidates are kept before those that fell below the floor are let go.
 const maxKept = 4096
 
-func (s *sieve) take(found []candidate, lows []float64) {
+func (s *sieve) take(t *taken) {
+	if t.n == 0 {
+		return
+	}
+	found, lows := t.list[:t.n], t.lows[:t.n]
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, low := range lows {
@@ -131,14 +195,20 @@ func (s *shard) search(ctx context.Context, q *vector.Query) ([]vector.Hit, erro
 	d, v := s.acquire()
 	defer d.release()
 	ask := newQuestion(s.meta, q.Vector)
-	pass := &sieve{q: ask, limit: q.Limit, best: smallest{n: q.Limit}}
+	pass := &sieve{q: ask, limit: q.Limit, best: smallest{n: q.Limit}, fronts: make([]*front, len(v.chunks))}
 	least := ask.least(q.Threshold)
 	pass.least.Store(math.Float64bits(least - rounding*math.Abs(least)))
 	test := compile(&q.Filter, d.fields)
 	err := parallel.For(len(v.chunks), func(n int) error {
-		pass.scan(&v, &test, n, s.stride)
+		pass.first(&v, &test, n)
 		return ctx.Err()
 	})
+	if err == nil {
+		err = parallel.For(len(v.chunks), func(n int) error {
+			pass.second(&v, n)
+			return ctx.Err()
+		})
+	}
 	if err != nil {
 		return nil, ctx.Err()
 	}

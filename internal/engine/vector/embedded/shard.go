@@ -135,7 +135,11 @@ func (s *shard) apply(d *data, ops []op) {
 func (s *shard) fill(d *data, c *chunk, slot int, o *op) {
 	v := make([]float32, s.meta.Size)
 	readVector(o.raw, v)
-	c.scale[slot], c.lost[slot] = quantise(v, c.code(slot, s.stride))
+	codes, front := make([]int8, s.stride), frontOf(s.stride)
+	c.scale[slot], c.lost[slot] = quantise(v, codes)
+	copy(c.frontCode(slot, front), codes)
+	copy(c.rearCode(slot, s.stride-front), codes[front:])
+	c.tail[slot] = up(lengthOf(codes[front:], float64(c.scale[slot])))
 	c.length[slot] = vector.Length(v)
 	c.ids[slot], c.at[slot], c.payload[slot] = o.id, o.at, uint32(len(o.payload))
 	c.digest[slot] = d.seeds.of(o.raw)

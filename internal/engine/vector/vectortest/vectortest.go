@@ -581,13 +581,13 @@ func clustered(r *rand.Rand, n, size, centres int) [][]float32 {
 
 func testRecall(t *testing.T, h *harness) {
 	const (
-		n, size, limit = 10_000, 96, 10
-		asked          = 30
+		n, limit = 10_000, 10
+		asked    = 30
 	)
-	for _, distance := range []vector.Distance{vector.Cosine, vector.Euclid} {
-		t.Run(string(distance), func(t *testing.T) {
+	for _, c := range []vector.Collection{{Distance: vector.Cosine, Size: 640}, {Distance: vector.Euclid, Size: 96}, {Distance: vector.Dot, Size: 33}} {
+		t.Run(string(c.Distance), func(t *testing.T) {
+			distance, size := c.Distance, c.Size
 			r := rand.New(rand.NewPCG(1, 2))
-			c := vector.Collection{Distance: distance, Size: size}
 			name := h.collection(size, distance, map[string]vector.FieldType{"half": vector.Bool})
 			all := clustered(r, n+asked, size, 60)
 			for from := 0; from < n; from += vector.MaxBatch {
