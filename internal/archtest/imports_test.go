@@ -131,6 +131,12 @@ var rules = []rule{
 		to:     foreign("modernc.org/sqlite", "github.com/jackc/pgx", "github.com/lib/pq", "github.com/mattn/go-sqlite3", "github.com/pressly/goose"),
 	},
 	{
+		name:   "only vector/qdrant speaks to Qdrant",
+		reason: "its client brings gRPC and protocol buffers; whoever needs vectors sees collections, points and filters, and a build without it stays small",
+		from:   outside("internal/engine/vector/qdrant"),
+		to:     foreign("github.com/qdrant"),
+	},
+	{
 		name:   "only engines import drivers",
 		reason: "what is behind an engine is replaced by writing one package and passing one suite",
 		from:   outside("internal/engine"),
@@ -243,6 +249,7 @@ func TestRulesCanFail(t *testing.T) {
 		{"engines of one role do not know those of another", "internal/engine/bus", "internal/engine/store", "internal/engine/bus/bustest"},
 		{"only engine/bus imports franz-go", "internal/pipeline", "github.com/twmb/franz-go/pkg/kgo", "internal/engine/bus"},
 		{"only the engines of store import SQL drivers and migrations", "internal/auditlog", "modernc.org/sqlite", "database/sql"},
+		{"only vector/qdrant speaks to Qdrant", "internal/engine/vector/embedded", "github.com/qdrant/go-client/qdrant", "golang.org/x/sys/cpu"},
 		{"only engines import drivers", "internal/knowledge/intel", "github.com/redis/go-redis/v9", "github.com/gaissmai/bart"},
 		{"only the gateway imports llm", "internal/reason", "internal/llm", "internal/gateway"},
 		{"only llm imports a provider's SDK", "internal/gateway", "github.com/openai/openai-go", "internal/llm"},
