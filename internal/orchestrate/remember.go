@@ -19,12 +19,13 @@ type Incidents interface {
 }
 
 // IncidentOf is what of an investigation is worth remembering. A person decided when a person gave
-// the verdict: an approved plan is no verdict.
+// the verdict: an approved plan is no verdict. Names in the title
+// and the reason are replaced by what they are.
 func IncidentOf(inv *investigate.Investigation) memory.Incident {
 	out := memory.Incident{
 		Tenant: inv.TenantID, Investigation: inv.ID, Source: inv.Source, Analytic: inv.Analytic, Severity: inv.Verdict.Severity,
 		Classes: memory.Classes(inv.Entities), Techniques: inv.TechniqueIDs(), Classification: inv.Verdict.Classification,
-		By: inv.Verdict.By, At: inv.LastSeen, Title: inv.Title,
+		By: inv.Verdict.By, At: inv.LastSeen, Title: memory.Generic(inv.Title, inv.Entities),
 	}
 	for i := range inv.Evidence {
 		if e := &inv.Evidence[i]; e.Stance != evidence.Context && !slices.Contains(out.Evidence, e.Kind) {
@@ -33,7 +34,7 @@ func IncidentOf(inv *investigate.Investigation) memory.Incident {
 	}
 	for _, d := range inv.Decisions {
 		if d.Action == "conclude" && d.Actor == inv.Verdict.By {
-			out.Person, out.Reason, out.At = true, d.Reason, d.At
+			out.Person, out.Reason, out.At = true, memory.Generic(d.Reason, inv.Entities), d.At
 		}
 	}
 	out.Rare = out.Person && out.Classification == evidence.TruePositive && out.Severity == alert.Critical

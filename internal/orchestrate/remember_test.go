@@ -79,8 +79,11 @@ func TestAnApprovedPlanIsNoVerdictOfAPerson(t *testing.T) {
 
 func TestIncidentsNameNoEntities(t *testing.T) {
 	b := open(t)
-	id := b.process(message("1", "x", "1 weak"))[0].Investigation
+	id := b.process(message("1", "x", "1 weak", func(m *alert.Message) { m.Alert.Title = "Logon to WS-1" }))[0].Investigation
 	i := IncidentOf(b.get(id))
+	if i.Title != "Logon to <host>" {
+		t.Errorf("title %q", i.Title)
+	}
 	if strings.Contains(strings.Join(append(i.Classes, i.Title, i.Analytic), " "), "ws-1") || len(i.Classes) != 1 || i.Classes[0] != "host" {
 		t.Errorf("got %+v", i)
 	}

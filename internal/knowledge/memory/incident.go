@@ -12,8 +12,8 @@ import (
 	"github.com/aluskort/aluskort/internal/knowledge/embed"
 )
 
-// Incident is an investigation that ended, as far as it is worth remembering. It names no host,
-// account or address.
+// Incident is an investigation that ended, as far as it is worth remembering. It is to
+// name no host, account or address.
 type Incident struct {
 	Tenant string `json:"-"`
 	// Investigation is its id, a UUID.
@@ -31,7 +31,7 @@ type Incident struct {
 	By     string    `json:"-"`
 	Person bool      `json:"-"`
 	At     time.Time `json:"-"`
-	// Title is the source's words, Reason the person's. Both are kept only when a person decided.
+	// Title is the source's words made Generic, Reason the person's. Both are kept only when a person decided.
 	Title  string `json:"title,omitempty"`
 	Reason string `json:"reason,omitempty"`
 	// Rare marks what must not fade: seldom seen and important.

@@ -96,7 +96,7 @@ func (s *Source) about(ctx context.Context, subject *evidence.Subject) evidence.
 func Like(a *alert.Alert, entities *alert.Entities) Incident {
 	out := Incident{Tenant: a.TenantID, Source: a.Source, Analytic: a.Analytic, Title: a.Title, Techniques: a.Techniques}
 	if entities != nil {
-		out.Classes = Classes(entities.List)
+		out.Classes, out.Title = Classes(entities.List), Generic(a.Title, entities.List)
 	}
 	return out
 }

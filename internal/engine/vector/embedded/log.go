@@ -8,6 +8,7 @@ import (
 	"hash/crc32"
 	"io"
 	"math"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -91,6 +92,11 @@ func readID(b []byte) (vector.ID, bool) {
 // appendFrame encodes the operations and notes in each where its payload will stand when the
 // frame is written at offset.
 func appendFrame(b []byte, ops []op, offset int64) []byte {
+	size := frameHeader
+	for i := range ops {
+		size += opHeader + 4 + len(ops[i].payload) + max(len(ops[i].raw), 4*len(ops[i].vector))
+	}
+	b = slices.Grow(b, size)
 	start := len(b)
 	b = append(b, make([]byte, frameHeader)...)
 	for i := range ops {
@@ -121,8 +127,10 @@ func appendFrame(b []byte, ops []op, offset int64) []byte {
 }
 
 func appendVector(b []byte, v []float32) []byte {
-	for _, x := range v {
-		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(x))
+	at := len(b)
+	b = append(b, make([]byte, 4*len(v))...)
+	for i, x := range v {
+		binary.LittleEndian.PutUint32(b[at+4*i:], math.Float32bits(x))
 	}
 	return b
 }

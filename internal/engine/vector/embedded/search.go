@@ -107,7 +107,7 @@ func (s *sieve) first(v *view, f *filter, n int) {
 		}
 		look.product[slot], look.open[slot] = dot(c.frontCode(slot, s.q.front), ask), true
 		w := s.q.ceiling(look.product[slot], c.scale[slot], c.lost[slot], 0, c.length[slot])
-		if found == seedsOfChunk && w <= worth[found-1] {
+		if found == seedsOfChunk && w <= worth[seedsOfChunk-1] {
 			continue
 		}
 		at := min(found, seedsOfChunk-1)
