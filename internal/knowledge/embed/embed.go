@@ -38,7 +38,8 @@ func (m Model) String() string { return m.Name + "/" + m.Version }
 type Embedder interface {
 	// Model is what Embed uses; it does not change while the process runs.
 	Model() Model
-	// Embed returns one vector of Model().Size for each text, in order, of length 1. It fails with
-	// ErrText or ErrUnavailable, or with the error of ctx.
-	Embed(ctx context.Context, texts []string) ([][]float32, error)
+	// Embed returns one vector of Model().Size for each text of a tenant, in order, of length 1. It
+	// fails with ErrText or ErrUnavailable, or with the error of ctx. The tenant is whose texts they
+	// are, and who pays; the vector of a text does not depend on it.
+	Embed(ctx context.Context, tenant string, texts []string) ([][]float32, error)
 }

@@ -51,7 +51,7 @@ func (Lexical) Model() Model {
 }
 
 // Embed implements Embedder.
-func (l Lexical) Embed(ctx context.Context, texts []string) ([][]float32, error) {
+func (l Lexical) Embed(ctx context.Context, _ string, texts []string) ([][]float32, error) {
 	if len(texts) > MaxTexts {
 		return nil, fmt.Errorf("%w: %d at once, %d are allowed", ErrText, len(texts), MaxTexts)
 	}

@@ -14,7 +14,7 @@ import (
 
 func vectorOf(t testing.TB, text string) []float32 {
 	t.Helper()
-	list, err := Lexical{}.Embed(t.Context(), []string{text})
+	list, err := Lexical{}.Embed(t.Context(), "acme", []string{text})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,11 +91,11 @@ func TestSameTextSameVector(t *testing.T) {
 
 func TestTextsThatCannotBeEmbedded(t *testing.T) {
 	for _, text := range []string{"", " \n\t", "!!! --- ///", strings.Repeat("x", 100)} {
-		if _, err := (Lexical{}).Embed(t.Context(), []string{"good", text}); !errors.Is(err, ErrText) {
+		if _, err := (Lexical{}).Embed(t.Context(), "acme", []string{"good", text}); !errors.Is(err, ErrText) {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
-	if _, err := (Lexical{}).Embed(t.Context(), make([]string, MaxTexts+1)); !errors.Is(err, ErrText) {
+	if _, err := (Lexical{}).Embed(t.Context(), "acme", make([]string, MaxTexts+1)); !errors.Is(err, ErrText) {
 		t.Errorf("too many: %v", err)
 	}
 }
@@ -105,7 +105,7 @@ func FuzzLexical(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		list, err := Lexical{}.Embed(t.Context(), []string{text})
+		list, err := Lexical{}.Embed(t.Context(), "acme", []string{text})
 		if err != nil {
 			if !errors.Is(err, ErrText) {
 				t.Fatal(err)

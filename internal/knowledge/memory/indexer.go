@@ -89,26 +89,27 @@ func (m *Memory) ensure(ctx context.Context) error {
 func (m *Memory) move(ctx context.Context, list []row) error {
 	points := map[string][]vector.Point{}
 	gone := map[string][]vector.ID{}
-	var texts []string
-	var places []*row
+	live := map[string][]*row{}
 	for i := range list {
 		r := &list[i]
 		if r.gone {
 			gone[r.Tenant] = append(gone[r.Tenant], pointID(r.Investigation))
 			continue
 		}
-		texts, places = append(texts, r.text()), append(places, r)
+		live[r.Tenant] = append(live[r.Tenant], r)
 	}
-	vectors, err := m.embedAll(ctx, texts)
-	if err != nil {
-		return err
-	}
-	for i, r := range places {
-		if vectors[i] == nil {
-			gone[r.Tenant] = append(gone[r.Tenant], pointID(r.Investigation))
-			continue
+	for tenant, rows := range live {
+		vectors, err := m.embedAll(ctx, tenant, rows)
+		if err != nil {
+			return err
 		}
-		points[r.Tenant] = append(points[r.Tenant], vector.Point{ID: pointID(r.Investigation), Vector: vectors[i], Payload: m.payload(r)})
+		for i, r := range rows {
+			if vectors[i] == nil {
+				gone[tenant] = append(gone[tenant], pointID(r.Investigation))
+				continue
+			}
+			points[tenant] = append(points[tenant], vector.Point{ID: pointID(r.Investigation), Vector: vectors[i], Payload: m.payload(r)})
+		}
 	}
 	for tenant, ids := range gone {
 		if err := m.cfg.Vectors.Delete(ctx, tenant, m.collection.Name, ids); err != nil {
@@ -123,18 +124,19 @@ func (m *Memory) move(ctx context.Context, list []row) error {
 	return nil
 }
 
-// embedAll embeds texts; one in which there is nothing to embed has no vector.
-func (m *Memory) embedAll(ctx context.Context, texts []string) ([][]float32, error) {
-	if len(texts) == 0 {
-		return nil, nil
+// embedAll embeds the texts of incidents; one in which there is nothing to embed has no vector.
+func (m *Memory) embedAll(ctx context.Context, tenant string, rows []*row) ([][]float32, error) {
+	texts := make([]string, len(rows))
+	for i, r := range rows {
+		texts[i] = r.text()
 	}
-	vectors, err := m.cfg.Embedder.Embed(ctx, texts)
+	vectors, err := m.cfg.Embedder.Embed(ctx, tenant, texts)
 	if !errors.Is(err, embed.ErrText) {
 		return vectors, err
 	}
 	vectors = make([][]float32, len(texts))
-	for i, text := range texts {
-		one, err := m.cfg.Embedder.Embed(ctx, []string{text})
+	for i := range texts {
+		one, err := m.cfg.Embedder.Embed(ctx, tenant, texts[i:i+1])
 		switch {
 		case errors.Is(err, embed.ErrText):
 		case err != nil:

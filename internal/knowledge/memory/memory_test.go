@@ -382,8 +382,8 @@ func (older) Model() embed.Model {
 	return embed.Model{Name: "lexical", Version: "0", Size: embed.LexicalSize}
 }
 
-func (o older) Embed(ctx context.Context, texts []string) ([][]float32, error) {
-	list, err := o.Lexical.Embed(ctx, texts)
+func (o older) Embed(ctx context.Context, tenant string, texts []string) ([][]float32, error) {
+	list, err := o.Lexical.Embed(ctx, tenant, texts)
 	for _, v := range list {
 		slices.Reverse(v)
 	}

@@ -144,7 +144,7 @@ func (m *Memory) nearest(ctx context.Context, q *Question, text string) ([]found
 	if m.cfg.Vectors == nil {
 		return nil, errNoEngine
 	}
-	vectors, err := m.cfg.Embedder.Embed(ctx, []string{text})
+	vectors, err := m.cfg.Embedder.Embed(ctx, q.Tenant, []string{text})
 	if err != nil {
 		return nil, err
 	}
@@ -224,12 +224,12 @@ func (m *Memory) byWords(ctx context.Context, q *Question, text string) (out []f
 	if err != nil || len(rows) == 0 {
 		return nil, err
 	}
-	asked, err := embed.Lexical{}.Embed(ctx, []string{text})
+	asked, err := embed.Lexical{}.Embed(ctx, q.Tenant, []string{text})
 	if err != nil {
 		return nil, err
 	}
 	for i := range rows {
-		if one, err := (embed.Lexical{}).Embed(ctx, []string{rows[i].text()}); err == nil {
+		if one, err := (embed.Lexical{}).Embed(ctx, q.Tenant, []string{rows[i].text()}); err == nil {
 			if s := cosine(asked[0], one[0]); s >= m.cfg.Nearest {
 				out = append(out, found{rows[i], s})
 			}
