@@ -136,6 +136,10 @@ var rules = []rule{
 		reason: "the embedded engine must stay free of a network client; dbtest removes the schemas of tests with it",
 		from:   outside("internal/engine/store/postgres", "internal/engine/store/dbtest"),
 		to:     foreign("github.com/jackc/pgx"),
+		name:   "only vector/qdrant speaks to Qdrant",
+		reason: "its client brings gRPC and protocol buffers; whoever needs vectors sees collections, points and filters, and a build without it stays small",
+		from:   outside("internal/engine/vector/qdrant"),
+		to:     foreign("github.com/qdrant"),
 	},
 	{
 		name:   "only engines import drivers",
@@ -261,6 +265,7 @@ func TestRulesCanFail(t *testing.T) {
 		{"only store/postgres imports pgx", "internal/engine/store/sqlite", "github.com/jackc/pgx/v5", "modernc.org/sqlite"},
 		{"only engine/bus imports franz-go", "internal/pipeline", "github.com/twmb/franz-go/pkg/kgo", "internal/engine/bus"},
 		{"only the engines of store import SQL drivers and migrations", "internal/auditlog", "modernc.org/sqlite", "database/sql"},
+		{"only vector/qdrant speaks to Qdrant", "internal/engine/vector/embedded", "github.com/qdrant/go-client/qdrant", "golang.org/x/sys/cpu"},
 		{"only engines import drivers", "internal/knowledge/intel", "github.com/redis/go-redis/v9", "github.com/gaissmai/bart"},
 		{"each engine of objects and cache alone imports its driver", "internal/engine/blob", "github.com/minio/minio-go/v7", "io"},
 		{"each engine of objects and cache alone imports its driver", "internal/engine/cache", "github.com/redis/go-redis/v9", "errors"},

@@ -545,7 +545,7 @@ func (w *writer) save() error {
 	if err := w.e.writeRows(w.tx, rows); err != nil {
 		return fmt.Errorf("store investigations: %w", err)
 	}
-	return nil
+	return w.remember(rows)
 }
 
 // send hands the audit events and the results to the outbox.

@@ -66,6 +66,8 @@ type Config struct {
 	Thresholds reason.Thresholds
 	// Judgements keeps people's verdicts, from which priors are learned; nil keeps none.
 	Judgements Judgements
+	// Incidents remembers how investigations ended; nil remembers nothing.
+	Incidents Incidents
 	// Org may be nil: then severities stay and every key links.
 	Org Organisation
 	// ShortCircuit closes what approved patterns fit; the zero value closes nothing.
