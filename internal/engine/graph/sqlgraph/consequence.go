@@ -17,15 +17,15 @@ import (
 //	carrier the models on the way
 //	reached the assets at which a walk ends
 //	placed  their zones, with class, length and path
+//
+// CROSS JOIN keeps SQLite from looking through the edges first, which without statistics it does.
 const strongest = `,
 up(zone, top, depth, class) AS (
 	SELECT node, node, 0, class FROM graph_node WHERE tenant = $1 AND kind = 'zone'
 	UNION ALL
 	SELECT u.zone, p.node, u.depth + 1, p.class
-	FROM up u
-	JOIN graph_node z ON z.node = u.top
-	JOIN graph_node p ON p.tenant = $1 AND p.kind = 'zone' AND p.id = z.within
-	WHERE u.depth < 8
+	FROM up u CROSS JOIN graph_node z CROSS JOIN graph_node p
+	WHERE u.depth < 8 AND z.node = u.top AND p.tenant = $1 AND p.kind = 'zone' AND p.id = z.within
 ),
 strong AS (
 	SELECT zone, depth, class FROM (
@@ -33,34 +33,28 @@ strong AS (
 	) x WHERE place = 1
 ),
 origin AS (
-	SELECT DISTINCT n.node, n.kind FROM r JOIN graph_node n ON n.tenant = $1 AND n.kind = r.kind AND n.id = r.id
+	SELECT DISTINCT n.node, n.kind FROM r CROSS JOIN graph_node n WHERE n.tenant = $1 AND n.kind = r.kind AND n.id = r.id
 ),
 hit AS (
 	SELECT node AS origin, kind, node, '' AS path, 0 AS length FROM origin WHERE kind <> 'finding'
 	UNION ALL
 	SELECT o.node, t.kind, t.node, $2 || t.kind || t.id, 1
-	FROM origin o
-	JOIN graph_edge e ON e.tenant = $1 AND e.source = o.node AND e.relation = 'AFFECTS'
-	JOIN graph_node t ON t.node = e.target
-	WHERE o.kind = 'finding'
+	FROM origin o CROSS JOIN graph_edge e CROSS JOIN graph_node t
+	WHERE o.kind = 'finding' AND e.tenant = $1 AND e.source = o.node AND e.relation = 'AFFECTS' AND t.node = e.target
 ),
 carrier AS (
 	SELECT origin, 0 AS first, node AS model, path, length FROM hit WHERE kind = 'model'
 	UNION ALL
 	SELECT h.origin, h.node, m.node, h.path || $2 || m.kind || m.id, h.length + 1
-	FROM hit h
-	JOIN graph_edge e ON e.tenant = $1 AND e.source = h.node AND e.relation = 'DEPLOYED_ON'
-	JOIN graph_node m ON m.node = e.target
-	WHERE h.kind = 'asset'
+	FROM hit h CROSS JOIN graph_edge e CROSS JOIN graph_node m
+	WHERE h.kind = 'asset' AND e.tenant = $1 AND e.source = h.node AND e.relation = 'DEPLOYED_ON' AND m.node = e.target
 ),
 reached AS (
 	SELECT origin, node AS first, 0 AS model, node AS asset, path, length FROM hit WHERE kind = 'asset'
 	UNION ALL
 	SELECT c.origin, c.first, c.model, a.node, c.path || $2 || a.kind || a.id, c.length + 1
-	FROM carrier c
-	JOIN graph_edge e ON e.tenant = $1 AND e.source = c.model AND e.relation = 'DEPLOYS_TO'
-	JOIN graph_node a ON a.node = e.target
-	WHERE a.node <> c.first
+	FROM carrier c CROSS JOIN graph_edge e CROSS JOIN graph_node a
+	WHERE e.tenant = $1 AND e.source = c.model AND e.relation = 'DEPLOYS_TO' AND a.node = e.target AND a.node <> c.first
 ),
 placed AS (
 	SELECT w.origin, w.first, w.model, w.asset, z.node AS zone, COALESCE(s.depth, 0) AS depth,
@@ -69,10 +63,11 @@ placed AS (
 		w.length + CASE WHEN z.node IS NULL THEN 0 ELSE 1 + COALESCE(s.depth, 0) END AS length,
 		w.path || CASE WHEN z.node IS NULL THEN '' ELSE $2 || z.kind || z.id END AS path
 	FROM reached w
-	JOIN graph_node a ON a.node = w.asset
+	CROSS JOIN graph_node a
 	LEFT JOIN graph_edge e ON e.tenant = $1 AND e.source = w.asset AND e.relation = 'RESIDES_IN'
 	LEFT JOIN graph_node z ON z.node = e.target
 	LEFT JOIN strong s ON s.zone = e.target
+	WHERE a.node = w.asset
 ),
 best AS (
 	SELECT * FROM (

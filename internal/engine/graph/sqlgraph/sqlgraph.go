@@ -99,7 +99,7 @@ func numbers(tx store.Tx, tenant string, refs []graph.Ref) (map[graph.Ref]int64,
 	out := make(map[graph.Ref]int64, len(refs))
 	err := chunks(refs, func(n int, args []any) error {
 		rows, err := tx.Query(`WITH r(kind, id) AS (VALUES `+named(n, 2)+`)
-SELECT n.kind, n.id, n.node FROM r JOIN graph_node n ON n.tenant = $1 AND n.kind = r.kind AND n.id = r.id`,
+SELECT n.kind, n.id, n.node FROM r CROSS JOIN graph_node n WHERE n.tenant = $1 AND n.kind = r.kind AND n.id = r.id`,
 			append([]any{tenant}, args...)...)
 		if err != nil {
 			return err
