@@ -52,3 +52,5 @@ func TestSuiteOnNeo4j(t *testing.T) {
 	g := open(t, server(t))
 	graphtest.Run(t, func(testing.TB) graph.Graph { return g })
 }
+
+func BenchmarkNeo4j(b *testing.B) { graphtest.Benchmark(b, open(b, server(b))) }

@@ -18,7 +18,8 @@ import (
 //	reached the assets at which a walk ends
 //	placed  their zones, with class, length and path
 //
-// CROSS JOIN keeps SQLite from looking through the edges first, which without statistics it does.
+// CROSS JOIN keeps SQLite from looking through the edges first, which without statistics it does,
+// and MATERIALIZED from computing a part again for each row of the next.
 const strongest = `,
 up(zone, top, depth, class) AS (
 	SELECT node, node, 0, class FROM graph_node WHERE tenant = $1 AND kind = 'zone'
@@ -27,29 +28,29 @@ up(zone, top, depth, class) AS (
 	FROM up u CROSS JOIN graph_node z CROSS JOIN graph_node p
 	WHERE u.depth < 8 AND z.node = u.top AND p.tenant = $1 AND p.kind = 'zone' AND p.id = z.within
 ),
-strong AS (
+strong AS MATERIALIZED (
 	SELECT zone, depth, class FROM (
 		SELECT zone, depth, class, ROW_NUMBER() OVER (PARTITION BY zone ORDER BY class DESC, depth) AS place FROM up
 	) x WHERE place = 1
 ),
-origin AS (
+origin AS MATERIALIZED (
 	SELECT DISTINCT n.node, n.kind FROM r CROSS JOIN graph_node n WHERE n.tenant = $1 AND n.kind = r.kind AND n.id = r.id
 ),
-hit AS (
+hit AS MATERIALIZED (
 	SELECT node AS origin, kind, node, '' AS path, 0 AS length FROM origin WHERE kind <> 'finding'
 	UNION ALL
 	SELECT o.node, t.kind, t.node, $2 || t.kind || t.id, 1
 	FROM origin o CROSS JOIN graph_edge e CROSS JOIN graph_node t
 	WHERE o.kind = 'finding' AND e.tenant = $1 AND e.source = o.node AND e.relation = 'AFFECTS' AND t.node = e.target
 ),
-carrier AS (
+carrier AS MATERIALIZED (
 	SELECT origin, 0 AS first, node AS model, path, length FROM hit WHERE kind = 'model'
 	UNION ALL
 	SELECT h.origin, h.node, m.node, h.path || $2 || m.kind || m.id, h.length + 1
 	FROM hit h CROSS JOIN graph_edge e CROSS JOIN graph_node m
 	WHERE h.kind = 'asset' AND e.tenant = $1 AND e.source = h.node AND e.relation = 'DEPLOYED_ON' AND m.node = e.target
 ),
-reached AS (
+reached AS MATERIALIZED (
 	SELECT origin, node AS first, 0 AS model, node AS asset, path, length FROM hit WHERE kind = 'asset'
 	UNION ALL
 	SELECT c.origin, c.first, c.model, a.node, c.path || $2 || a.kind || a.id, c.length + 1

@@ -55,3 +55,5 @@ func TestClosedDatabaseIsUnavailable(t *testing.T) {
 		t.Errorf("health: %v", err)
 	}
 }
+
+func BenchmarkSQLite(b *testing.B) { graphtest.Benchmark(b, open(b)) }
