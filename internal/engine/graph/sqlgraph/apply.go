@@ -18,7 +18,7 @@ func (g *Graph) Apply(ctx context.Context, tenant string, c *graph.Change) error
 		return err
 	}
 	w := &write{tenant: tenant, c: c.Compact(), at: micros(c.At)}
-	return typed(ctx, g.db.Update(ctx, w.run))
+	return g.update(ctx, tenant, w.run)
 }
 
 // write is one Apply.
@@ -193,7 +193,7 @@ func (w *write) edges(tx store.Tx) error {
 	return store.BulkInsert(tx, `INSERT INTO graph_edge (tenant, source, relation, target, origin, written_at)`, 6, len(links), func(i, col int) any {
 		l := &links[i]
 		return [...]any{w.tenant, l.from, string(l.relation), l.to, w.c.Origin, w.at}[col]
-	}, `ON CONFLICT (tenant, source, relation, target) DO UPDATE SET origin = excluded.origin, written_at = excluded.written_at`)
+	}, `ON CONFLICT (source, relation, target) DO UPDATE SET origin = excluded.origin, written_at = excluded.written_at`)
 }
 
 // ends lists the nodes that edges name, each once.
@@ -217,11 +217,11 @@ func (g *Graph) Sweep(ctx context.Context, tenant, origin string, before time.Ti
 		return 0, err
 	}
 	var n int
-	err := g.db.Update(ctx, func(tx store.Tx) (err error) {
+	err := g.update(ctx, tenant, func(tx store.Tx) (err error) {
 		n, err = sweep(tx, tenant, origin, micros(before))
 		return err
 	})
-	return n, typed(ctx, err)
+	return n, err
 }
 
 func sweep(tx store.Tx, tenant, origin string, before int64) (int, error) {

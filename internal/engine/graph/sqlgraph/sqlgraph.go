@@ -38,8 +38,30 @@ func (g *Graph) Health(ctx context.Context) error {
 // Close implements graph.Graph; the database stays open.
 func (*Graph) Close() error { return nil }
 
+// view runs a question. PostgreSQL is told to join in the order in which the queries are written:
+// with statistics from before an import it walks from all edges to the few nodes asked about.
 func (g *Graph) view(ctx context.Context, fn func(tx store.Tx) error) error {
-	return typed(ctx, g.db.View(ctx, fn))
+	return typed(ctx, g.db.View(ctx, func(tx store.Tx) error {
+		if g.db.Dialect() == store.Postgres {
+			if _, err := tx.Exec(`SET LOCAL join_collapse_limit = 1`); err != nil {
+				return err
+			}
+		}
+		return fn(tx)
+	}))
+}
+
+// update runs a change. On PostgreSQL writers of one tenant wait for each other, so that they
+// cannot deadlock over the same nodes in different orders; SQLite has one writer anyway.
+func (g *Graph) update(ctx context.Context, tenant string, fn func(tx store.Tx) error) error {
+	return typed(ctx, g.db.Update(ctx, func(tx store.Tx) error {
+		if g.db.Dialect() == store.Postgres {
+			if _, err := tx.Exec(`SELECT pg_advisory_xact_lock(hashtextextended('aluskort graph ' || CAST($1 AS TEXT), 0))`, tenant); err != nil {
+				return err
+			}
+		}
+		return fn(tx)
+	}))
 }
 
 // typed puts errors of the store into the terms of the graph.

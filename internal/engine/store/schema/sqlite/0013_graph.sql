@@ -18,11 +18,12 @@ CREATE TABLE graph_node (
 	written_at  INTEGER NOT NULL,
 	UNIQUE (tenant, kind, id)
 );
-CREATE INDEX graph_node_origin ON graph_node (tenant, origin, written_at);
+CREATE INDEX graph_node_origin ON graph_node (origin, tenant, written_at);
 CREATE INDEX graph_node_within ON graph_node (tenant, within) WHERE within <> '';
 
 -- One row per edge; DEPLOYS_TO has a second one, DEPLOYED_ON, from the asset to the model, so that
--- every walk reads edges from one end.
+-- every walk reads edges from one end. Numbers of nodes are unique over all tenants; no index of
+-- edges begins with the tenant, which planners without statistics take for selective.
 CREATE TABLE graph_edge (
 	tenant     TEXT    NOT NULL,
 	source     INTEGER NOT NULL,
@@ -30,7 +31,7 @@ CREATE TABLE graph_edge (
 	target     INTEGER NOT NULL,
 	origin     TEXT    NOT NULL,
 	written_at INTEGER NOT NULL,
-	PRIMARY KEY (tenant, source, relation, target)
+	PRIMARY KEY (source, relation, target)
 ) WITHOUT ROWID;
-CREATE INDEX graph_edge_target ON graph_edge (tenant, target);
-CREATE INDEX graph_edge_origin ON graph_edge (tenant, origin, written_at);
+CREATE INDEX graph_edge_target ON graph_edge (target);
+CREATE INDEX graph_edge_origin ON graph_edge (origin, tenant, written_at);
