@@ -211,6 +211,10 @@ func testNesting(t *testing.T, b *bench) {
 	if got := b.consequence(t, asset("a1")); got.Class != graph.Unknown {
 		t.Errorf("after a zone between is gone: %+v", got)
 	}
+	b.apply(t, graph.Change{Zones: []graph.Zone{{ID: "z05", Within: "z06"}}})
+	if got := b.consequence(t, asset("a1")); got.Class != graph.Unknown {
+		t.Errorf("a zone that was removed and comes back is around no other: %+v", got)
+	}
 }
 
 func testChain(t *testing.T, b *bench) {
