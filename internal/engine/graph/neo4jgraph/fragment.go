@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/neo4j/neo4j-go-driver/v5/neo4j"
 
@@ -121,7 +122,7 @@ func (f *fetch) rounds(start graph.Ref) error {
 		if err != nil {
 			return err
 		}
-		front = append(assets, over...)
+		front = slices.Concat(assets, over)
 	}
 	return nil
 }

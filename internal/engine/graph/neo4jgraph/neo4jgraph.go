@@ -20,6 +20,7 @@ import (
 
 	"github.com/neo4j/neo4j-go-driver/v5/neo4j"
 	"github.com/neo4j/neo4j-go-driver/v5/neo4j/auth"
+	"github.com/neo4j/neo4j-go-driver/v5/neo4j/config"
 
 	"github.com/aluskort/aluskort/internal/engine/graph"
 )
@@ -71,7 +72,7 @@ func Open(cfg Config) (*Graph, error) {
 	if err != nil {
 		return nil, err
 	}
-	driver, err := neo4j.NewDriverWithContext(cfg.URI, auth.BasicTokenManager(cfg.token), func(c *neo4j.Config) {
+	driver, err := neo4j.NewDriverWithContext(cfg.URI, auth.BasicTokenManager(cfg.token), func(c *config.Config) {
 		c.TlsConfig = trust
 		c.MaxConnectionPoolSize = cfg.Pool
 		c.MaxTransactionRetryTime = cfg.Timeout
