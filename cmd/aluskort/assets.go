@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,7 +15,66 @@ import (
 )
 
 type assetsCmd struct {
-	Check assetsCheckCmd `cmd:"" help:"Say what an org.yaml contains, and what is wrong with it."`
+	Check  assetsCheckCmd  `cmd:"" help:"Say what an org.yaml contains, and what is wrong with it."`
+	Import assetsImportCmd `cmd:"" help:"Put an org.yaml into use: hosts, zones, owners, models and how they connect."`
+}
+
+type assetsImportCmd struct {
+	File string `arg:"" help:"File to import; \"-\" reads standard input."`
+	JSON bool   `name:"json" help:"Print JSON."`
+	reach
+}
+
+// Run checks the file, puts it in the place of the old one and has it read, by the server if one
+// runs. A file with a mistake changes nothing.
+func (c *assetsImportCmd) Run(e *env) error {
+	if named := e.config.Org; named != "" {
+		return fmt.Errorf("the configuration names %s: change that file and run \"aluskort reload\"", named)
+	}
+	var content []byte
+	err := withFile(e, c.File, func(r io.Reader) (err error) {
+		content, err = io.ReadAll(io.LimitReader(r, asset.MaxFile+1))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("organisation: %w", err)
+	}
+	org, err := asset.Load(bytes.NewReader(content), filepath.Base(c.File))
+	if err != nil {
+		return err
+	}
+	if err := replaceFile(filepath.Join(e.config.State, "org.yaml"), content); err != nil {
+		return fmt.Errorf("organisation: %w", err)
+	}
+	if !c.JSON {
+		for _, tenant := range checkedTenants(org) {
+			if err := printCounts(e.stdout, tenant, org.Counts(tenant)); err != nil {
+				return err
+			}
+		}
+	}
+	return (&reloadCmd{JSON: c.JSON, reach: c.reach}).Run(e)
+}
+
+// replaceFile writes a file beside and renames it, so that a reader sees the old one or the new.
+func replaceFile(path string, content []byte) (err error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".org-*.yaml")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(f.Name()))
+		}
+	}()
+	_, err = f.Write(content)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
 }
 
 type assetsCheckCmd struct {
@@ -90,10 +150,11 @@ func printCounts(w io.Writer, tenant string, n asset.Counts) error {
   addresses of hosts    %d
   accounts              %d
   own domains, zones    %d, %d
+  models                %d
   administrators        %d entries with %d tools
   maintenance windows   %d
   exercises             %d
-`, name, n.Hosts, n.CrownJewels, n.TestAssets, n.Leases, n.Accounts, n.Domains, n.Zones, n.Administrators, n.Tools, n.MaintenanceWindows, n.Exercises)
+`, name, n.Hosts, n.CrownJewels, n.TestAssets, n.Leases, n.Accounts, n.Domains, n.Zones, n.Models, n.Administrators, n.Tools, n.MaintenanceWindows, n.Exercises)
 	if err != nil {
 		return err
 	}

@@ -35,3 +35,32 @@ func TestAssetsCheck(t *testing.T) {
 		t.Errorf("exit %d: %s", code, errs)
 	}
 }
+
+func TestAssetsImport(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "state")
+	code, out, errs := aluskort(t, "", "assets", "import", "../../examples/org.yaml", "--state", state)
+	if code != exitDone || !strings.Contains(out, "the files are usable") || !strings.Contains(out, "hosts                 8") {
+		t.Fatalf("exit %d\n%s\n%s", code, out, errs)
+	}
+	want, err := os.ReadFile("../../examples/org.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := func() string {
+		b, err := os.ReadFile(filepath.Join(state, "org.yaml"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	if kept() != string(want) {
+		t.Error("another file is in use")
+	}
+	code, _, errs = aluskort(t, "scaners: []\n", "assets", "import", "-", "--state", state)
+	if code != exitFailed || !strings.Contains(errs, "unknown key") || kept() != string(want) {
+		t.Errorf("a file with a mistake: exit %d, %s", code, errs)
+	}
+	if left, err := filepath.Glob(filepath.Join(state, ".org-*")); err != nil || len(left) != 0 {
+		t.Errorf("left behind: %v %v", left, err)
+	}
+}

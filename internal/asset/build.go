@@ -14,7 +14,6 @@ type builder struct {
 	site  *site
 	lines []int // where each identity was named first
 
-	zones    map[string]Consequence
 	bareName map[string]int // users and hosts listed without a domain, with the line
 }
 
@@ -23,7 +22,7 @@ func (b *builder) build() *site {
 	s.domains, s.names, s.short, s.leases = map[string]string{}, map[string]int{}, map[string]int{}, map[netip.Addr][]lease{}
 	s.accounts, s.users, s.sids, s.admins = map[string]int{}, map[string]int{}, map[int][]string{}, nil
 	s.adminOf, s.Resolver.admins = map[int]*admin{}, map[int]bool{}
-	b.zones, b.bareName = map[string]Consequence{}, map[string]int{}
+	s.zones, s.connects, b.bareName = map[string]Zone{}, map[int][]int{}, map[string]int{}
 	b.domains()
 	b.zoneList()
 	for i := range b.raw.hosts {
@@ -32,6 +31,8 @@ func (b *builder) build() *site {
 	for i := range b.raw.accounts {
 		b.account(&b.raw.accounts[i])
 	}
+	b.connections()
+	b.models()
 	b.directories()
 	for i, key := range roleKeys {
 		s.roles[i] = b.members(key, b.raw.roles[i])
@@ -77,28 +78,6 @@ func (b *builder) domains() {
 		}
 	}
 	b.site.counts.Domains = len(b.raw.domains)
-}
-
-func (b *builder) zoneList() {
-	for i := range b.raw.zones {
-		z := &b.raw.zones[i]
-		name := fold(z.name.text)
-		if name == "" {
-			b.fail(z.line, "zone: has no name")
-			continue
-		}
-		if _, twice := b.zones[name]; twice {
-			b.fail(z.line, "zone: %q is listed twice", clip(z.name.text))
-		}
-		switch c := Consequence(fold(z.consequence.text)); c {
-		case SafetyLife, Equipment, Downtime, DataLoss, "":
-			b.zones[name] = c
-		default:
-			b.fail(z.consequence.line, "zone: consequence %q; use safety_life, equipment, downtime or data_loss", clip(z.consequence.text))
-			b.zones[name] = ""
-		}
-	}
-	b.site.counts.Zones = len(b.zones)
 }
 
 func (b *builder) criticality(e entry) Criticality {

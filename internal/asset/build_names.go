@@ -49,12 +49,16 @@ func (b *builder) host(raw *rawHost) {
 	}
 	h := &b.site.ids[id]
 	h.Criticality = b.criticality(raw.criticality)
+	h.Owner = raw.owner.text
 	if z := raw.zone; z.text != "" {
-		consequence, known := b.zones[fold(z.text)]
-		if !known && len(b.zones) > 0 {
+		zone, known := b.site.zones[fold(z.text)]
+		if !known && len(b.site.zones) > 0 {
 			b.fail(z.line, "zone: %q is not listed under zones; add it there or correct the name", clip(z.text))
 		}
-		h.Zone, h.Consequence = z.text, consequence
+		h.Zone, h.Consequence = z.text, b.site.class(z.text)
+		if h.Owner == "" {
+			h.Owner = zone.Owner
+		}
 	}
 }
 

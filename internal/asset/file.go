@@ -9,6 +9,7 @@ type rawSite struct {
 	line      int
 	domains   []rawDomain
 	zones     []rawZone
+	models    []rawModel
 	hosts     []rawHost
 	accounts  []rawAccount
 	admins    []rawAdmin
@@ -25,8 +26,14 @@ type rawDomain struct {
 }
 
 type rawZone struct {
-	line              int
-	name, consequence entry
+	line                             int
+	name, consequence, owner, within entry
+}
+
+type rawModel struct {
+	line                int
+	name, version, hash entry
+	hosts               []entry
 }
 
 type rawHost struct {
@@ -35,6 +42,8 @@ type rawHost struct {
 	aliases, agents   []entry
 	leases            []rawLease
 	criticality, zone entry
+	owner             entry
+	connects          []entry
 }
 
 type rawLease struct {
@@ -98,7 +107,7 @@ func (r *reader) file(n *yaml.Node) []rawSite {
 }
 
 func (s *rawSite) empty() bool {
-	n := len(s.domains) + len(s.zones) + len(s.hosts) + len(s.accounts) + len(s.admins) + len(s.adminDirs) + len(s.windows) + len(s.exercises)
+	n := len(s.domains) + len(s.zones) + len(s.models) + len(s.hosts) + len(s.accounts) + len(s.admins) + len(s.adminDirs) + len(s.windows) + len(s.exercises)
 	for _, list := range s.roles {
 		n += len(list)
 	}
@@ -136,6 +145,7 @@ func (r *reader) sections(s *rawSite) []key {
 	keys := []key{
 		{"domains", r.items("domains", func(n *yaml.Node) { r.domain(n, s) })},
 		{"zones", r.items("zones", func(n *yaml.Node) { r.zone(n, s) })},
+		{"models", r.items("models", func(n *yaml.Node) { r.model(n, s) })},
 		{"hosts", r.items("hosts", func(n *yaml.Node) { r.host(n, s) })},
 		{"accounts", r.items("accounts", func(n *yaml.Node) { r.account(n, s) })},
 		{"administrators", r.items("administrators", func(n *yaml.Node) { r.admin(n, s) })},
@@ -162,8 +172,24 @@ func (r *reader) domain(n *yaml.Node, s *rawSite) {
 
 func (r *reader) zone(n *yaml.Node, s *rawSite) {
 	z := rawZone{line: n.Line}
-	r.mapping(n, "zone", key{"name", r.one("name", &z.name)}, key{"consequence", r.one("consequence", &z.consequence)})
+	r.mapping(n, "zone",
+		key{"name", r.one("name", &z.name)},
+		key{"consequence", r.one("consequence", &z.consequence)},
+		key{"owner", r.one("owner", &z.owner)},
+		key{"within", r.one("within", &z.within)},
+	)
 	s.zones = append(s.zones, z)
+}
+
+func (r *reader) model(n *yaml.Node, s *rawSite) {
+	m := rawModel{line: n.Line}
+	r.mapping(n, "model",
+		key{"name", r.one("name", &m.name)},
+		key{"version", r.one("version", &m.version)},
+		key{"hash", r.one("hash", &m.hash)},
+		key{"hosts", r.texts("hosts", &m.hosts)},
+	)
+	s.models = append(s.models, m)
 }
 
 func (r *reader) host(n *yaml.Node, s *rawSite) {
@@ -180,6 +206,8 @@ func (r *reader) host(n *yaml.Node, s *rawSite) {
 		key{"addresses", func(n *yaml.Node) { r.addresses(n, &h) }},
 		key{"criticality", r.one("criticality", &h.criticality)},
 		key{"zone", r.one("zone", &h.zone)},
+		key{"owner", r.one("owner", &h.owner)},
+		key{"connects_to", r.texts("connects_to", &h.connects)},
 	)
 	s.hosts = append(s.hosts, h)
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/aluskort/aluskort/internal/alert"
+	"github.com/aluskort/aluskort/internal/engine/graph"
 )
 
 // Criticality is what an asset is worth to the organisation.
@@ -34,6 +35,8 @@ type Identity struct {
 	Criticality Criticality `json:"criticality,omitempty"`
 	Zone        string      `json:"zone,omitempty"`
 	Consequence Consequence `json:"consequence,omitempty"`
+	// Owner is who answers for a host: its own owner, or else that of its zone.
+	Owner string `json:"owner,omitempty"`
 	// Known says that org.yaml names the identity.
 	Known bool `json:"known"`
 	// Members are the positions of its entities in the list given to Merge.
@@ -41,14 +44,14 @@ type Identity struct {
 }
 
 // Consequence is the worst that can happen in a zone (REFERENCE, consequence classes).
-type Consequence string
+type Consequence = graph.Class
 
 // The consequence classes, worst first.
 const (
-	SafetyLife Consequence = "safety_life"
-	Equipment  Consequence = "equipment"
-	Downtime   Consequence = "downtime"
-	DataLoss   Consequence = "data_loss"
+	SafetyLife = graph.SafetyLife
+	Equipment  = graph.Equipment
+	Downtime   = graph.Downtime
+	DataLoss   = graph.DataLoss
 )
 
 // Resolver turns names into identities of one tenant. The zero value knows no names but works.

@@ -33,6 +33,9 @@ type site struct {
 	windows   []window
 	exercises []exercise
 	dirs      []path
+	zones     map[string]Zone // by folded name
+	models    []model
+	connects  map[int][]int // hosts to the hosts that they can open connections to
 	counts    Counts
 }
 
@@ -163,6 +166,7 @@ type Counts struct {
 	MaintenanceWindows int            `json:"maintenance_windows"`
 	Exercises          int            `json:"exercises"`
 	Zones              int            `json:"zones"`
+	Models             int            `json:"models,omitempty"`
 	Domains            int            `json:"domains"`
 }
 

@@ -34,6 +34,8 @@ type Config struct {
 	Gateway Asker
 	// Planner says which actions may be named: those that it would plan for an attack.
 	Planner *respond.Planner
+	// Places says where the hosts of an investigation stand: see orchestrate.Config.
+	Places func(inv *investigate.Investigation) respond.Places
 	// Fields flattens native bytes the way the adapter of that source does.
 	Fields func(source string, raw []byte) (alert.Fields, error)
 	// Tools are the look-ups that an investigation may use; nil for none.
@@ -180,7 +182,11 @@ func (c *Consultant) question(job *orchestrate.Job) *gateway.Question {
 			q.Evidence = append(q.Evidence, inv.Evidence[i])
 		}
 	}
-	for _, p := range c.cfg.Planner.Plan(inv.ID, &attack, inv.Entities, inv.TechniqueIDs()) {
+	var places respond.Places
+	if c.cfg.Places != nil {
+		places = c.cfg.Places(inv)
+	}
+	for _, p := range c.cfg.Planner.PlanIn(places, inv.ID, &attack, inv.Entities, inv.TechniqueIDs()) {
 		q.Choices = append(q.Choices, opinion.Action{Action: p.Action, Target: p.Target})
 	}
 	if c.cfg.Tools != nil {

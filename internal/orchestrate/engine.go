@@ -59,6 +59,9 @@ type Config struct {
 	Audit    Emitter
 	Taxonomy Taxonomy
 	Planner  *respond.Planner
+	// Places says where the hosts of an investigation stand, so that nothing acts where lives or
+	// equipment are at stake; nil confines nothing.
+	Places func(inv *investigate.Investigation) respond.Places
 	// Sources gather evidence; each may fail without stopping the others.
 	Sources []evidence.Source
 	// Prior is asked for the prior of an analytic; nil takes that of the severity.

@@ -46,6 +46,9 @@ func planHash(inv *investigate.Investigation) string {
 	h := sha256.New()
 	for _, a := range inv.Actions {
 		fmt.Fprintf(h, "%q %q %d\n", a.Action, a.Target, a.Tier)
+		if a.Instead != "" {
+			fmt.Fprintf(h, "%q\n", a.Instead)
+		}
 	}
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }

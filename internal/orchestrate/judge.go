@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/aluskort/aluskort/internal/alert"
+	"github.com/aluskort/aluskort/internal/asset/consequence"
 	"github.com/aluskort/aluskort/internal/evidence"
 	"github.com/aluskort/aluskort/internal/investigate"
 	"github.com/aluskort/aluskort/internal/reason"
@@ -297,15 +298,24 @@ func (e *Engine) verdict(inv *investigate.Investigation) (evidence.Verdict, []re
 	v := reason.Decide(learned, inv.Evidence, severity, inv.Unknowns(), e.cfg.Thresholds)
 	v.Counterfactual = alone
 	e.credit(&v, inv, learned, severity)
-	return v, e.cfg.Planner.Plan(inv.ID, &v, inv.Entities, inv.TechniqueIDs())
+	return v, e.cfg.Planner.PlanIn(e.places(inv), inv.ID, &v, inv.Entities, inv.TechniqueIDs())
 }
 
-// severity is ours: the source's, adjusted by what the assets are worth.
-func (e *Engine) severity(inv *investigate.Investigation) (alert.Severity, string) {
-	if e.cfg.Org == nil {
-		return inv.SourceSeverity, ""
+func (e *Engine) places(inv *investigate.Investigation) respond.Places {
+	if e.cfg.Places == nil {
+		return nil
 	}
-	return e.cfg.Org.Adjust(inv.TenantID, inv.SourceSeverity, inv.Entities, inv.FirstSeen)
+	return e.cfg.Places(inv)
+}
+
+// severity is ours: the source's, adjusted by what the assets are worth and by what may follow
+// from them, one step in all.
+func (e *Engine) severity(inv *investigate.Investigation) (alert.Severity, string) {
+	severity, why := inv.SourceSeverity, ""
+	if e.cfg.Org != nil {
+		severity, why = e.cfg.Org.Adjust(inv.TenantID, inv.SourceSeverity, inv.Entities, inv.FirstSeen)
+	}
+	return consequence.Raise(inv.SourceSeverity, severity, why, inv.Evidence)
 }
 
 func withoutLinks(items []evidence.Evidence) []evidence.Evidence {

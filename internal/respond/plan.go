@@ -26,6 +26,14 @@ type Action struct {
 	Tier          int    `json:"tier"`
 	NeedsApproval bool   `json:"needs_approval"`
 	Reason        string `json:"reason,omitempty"`
+	// Instead names the actions that this manual task stands for, because nothing of ours may act
+	// where the target stands: see Confine. It is empty for all other actions.
+	Instead string `json:"instead,omitempty"`
+	// Zone and Owner are where the target of a manual task stands and who answers for it, and
+	// Alternative what can be done in the network around it.
+	Zone        string `json:"zone,omitempty"`
+	Owner       string `json:"owner,omitempty"`
+	Alternative string `json:"alternative,omitempty"`
 }
 
 // rule is one row of the shipped table.
@@ -37,6 +45,7 @@ type rule struct {
 	Classifications []evidence.Classification `yaml:"classifications"`
 	Techniques      []string                  `yaml:"techniques"`
 	Reason          string                    `yaml:"reason"`
+	AtBoundary      string                    `yaml:"at_boundary"`
 }
 
 //go:embed actions.yaml
@@ -61,6 +70,9 @@ func parsePlanner(table []byte) (*Planner, error) {
 		if r.Action == "" || r.Tier < 0 || r.Tier > 3 || len(r.Classifications) == 0 ||
 			r.Target != "investigation" && !alert.EntityType(r.Target).Valid() {
 			return nil, fmt.Errorf("respond: action table: row %d (%q) needs an action, a tier from 0 to 3, classifications and a target", i+1, r.Action)
+		}
+		if r.Target == string(alert.Host) && r.AtBoundary == "" {
+			return nil, fmt.Errorf("respond: action table: row %d (%q) acts on hosts and needs at_boundary: what is done in the network where nothing may act on the host", i+1, r.Action)
 		}
 	}
 	return &Planner{rules: doc.Actions}, nil
@@ -110,6 +122,16 @@ func MaxTier(actions []Action) int {
 
 func (r *rule) on(t alert.EntityType, target string) Action {
 	return Action{Action: r.Action, Type: t, Target: target, Tier: r.Tier, NeedsApproval: r.Tier >= 2, Reason: r.Reason}
+}
+
+// atBoundary is what is done in the network in place of an action on a host.
+func (p *Planner) atBoundary(action string) string {
+	for i := range p.rules {
+		if r := &p.rules[i]; r.Action == action {
+			return r.AtBoundary
+		}
+	}
+	return ""
 }
 
 func (r *rule) techniqueMatches(techniques []string) bool {
