@@ -184,11 +184,11 @@ func keyOf(cells []any, keys []int) string {
 		case []byte:
 			b = append(b, v...)
 		case int64:
-			b = binary.BigEndian.AppendUint64(b, uint64(v)) //nolint:gosec // only its bits matter
+			b = binary.BigEndian.AppendUint64(b, uint64(v))
 		default:
 			b = fmt.Append(b, v)
 		}
-		binary.BigEndian.PutUint32(b[begin:], uint32(len(b)-begin)) //nolint:gosec // below 2 GB
+		binary.BigEndian.PutUint32(b[begin:], uint32(len(b)-begin))
 	}
 	return string(b)
 }
@@ -261,7 +261,7 @@ func asInt(v any, null bool) (int64, bool) {
 	case r.CanInt():
 		return r.Int(), true
 	case r.CanUint() && r.Uint() <= math.MaxInt64:
-		return int64(r.Uint()), true //nolint:gosec // it fits
+		return int64(r.Uint()), true
 	}
 	return 0, false
 }

@@ -35,7 +35,9 @@ func TestOutboxIsTheOneThatStoreWrites(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		words := func(s string) string { return strings.Join(strings.Fields(strings.ReplaceAll(s, ` COLLATE "C"`, "")), " ") }
+		words := func(s string) string {
+			return strings.Join(strings.Fields(strings.ReplaceAll(s, ` COLLATE "C"`, "")), " ")
+		}
 		if !strings.Contains(words(string(text)), words(store.OutboxDDL(d))) {
 			t.Errorf("%s/0002_outbox.sql differs from what store writes", d)
 		}
