@@ -38,7 +38,7 @@ type plan struct {
 
 // BulkInsert implements store.BulkInserter.
 func (t *tx) BulkInsert(insert string, columns, rows int, arg func(row, col int) any, suffix string) error {
-	if rows <= fewRows {
+	if rows <= 1 {
 		return t.inChunks(insert, columns, 0, rows, arg, suffix)
 	}
 	p, err := t.plan(shape{insert, suffix, columns})
@@ -48,7 +48,7 @@ func (t *tx) BulkInsert(insert string, columns, rows int, arg func(row, col int)
 	for done := 0; done < rows; {
 		n, arrays := p.gather(done, rows, columns, arg)
 		if n <= fewRows {
-			n = max(1, min(n, rows-done))
+			n = max(1, n)
 			err = t.inChunks(insert, columns, done, n, arg, suffix)
 		} else {
 			_, err = t.Exec(p.text, arrays...)
