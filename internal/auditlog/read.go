@@ -60,7 +60,7 @@ type stand struct {
 
 func (s *Service) stand(ctx context.Context, tenant string) (stand, error) {
 	var out stand
-	err := s.cfg.DB.View(ctx, func(tx store.Tx) error {
+	err := s.cfg.DB.View(store.ForTenant(ctx, tenant), func(tx store.Tx) error {
 		var hash, tree []byte
 		err := tx.QueryRow(`SELECT h.tenant_no, h.sequence, h.hash, h.tree FROM audit_head h
 JOIN audit_tenant t ON t.no = h.tenant_no WHERE t.tenant = $1`, tenant).Scan(&out.no, &out.head.Sequence, &hash, &tree)
@@ -98,7 +98,7 @@ func (s *Service) Tree(ctx context.Context, tenant string) (audit.Tree, audit.He
 // OriginSequence returns the last event of origin that is in the chain of tenant, 0 for none.
 func (s *Service) OriginSequence(ctx context.Context, tenant, origin string) (int64, error) {
 	var last int64
-	err := s.cfg.DB.View(ctx, func(tx store.Tx) error {
+	err := s.cfg.DB.View(store.ForTenant(ctx, tenant), func(tx store.Tx) error {
 		return tx.QueryRow(`SELECT last_seq FROM audit_origin WHERE origin = $1 AND tenant = $2`, origin, tenant).Scan(&last)
 	})
 	if err != nil && !errors.Is(err, store.ErrNoRows) {
@@ -139,6 +139,7 @@ func (s *Service) RecordByID(ctx context.Context, tenant, auditID string) (audit
 // Records calls fn with the records from to to, both included, in order; to below 0 means the
 // head at the beginning. An error of fn ends the reading and is returned. The bytes belong to fn.
 func (s *Service) Records(ctx context.Context, tenant string, from, to int64, fn func(audit.Record) error) error {
+	ctx = store.ForTenant(ctx, tenant)
 	st, err := s.stand(ctx, tenant)
 	if err != nil {
 		return err
@@ -222,6 +223,7 @@ func (s *Service) page(ctx context.Context, no, from, to int64) page {
 // reference, without reading the chain. It fails with ErrNoTenant; an investigation without
 // records is no error.
 func (s *Service) Investigation(ctx context.Context, tenant, investigation string, fn func(audit.Record) error) error {
+	ctx = store.ForTenant(ctx, tenant)
 	st, err := s.stand(ctx, tenant)
 	if err != nil {
 		return err
@@ -280,6 +282,7 @@ SELECT r.first_seq, r.last_seq FROM s CROSS JOIN audit_ref r WHERE r.slot = s.sl
 // stored head and, if given, against heads that the caller trusts more. It fails with ErrNoTenant
 // or when the database cannot be read; what is wrong with the chain stands in the report.
 func (s *Service) Verify(ctx context.Context, tenant string, trusted ...audit.Head) (audit.Report, error) {
+	ctx = store.ForTenant(ctx, tenant)
 	st, err := s.stand(ctx, tenant)
 	if err != nil {
 		return audit.Report{}, err
@@ -289,6 +292,7 @@ func (s *Service) Verify(ctx context.Context, tenant string, trusted ...audit.He
 
 // VerifyTail checks the last n records of a tenant's chain and their link to the record before.
 func (s *Service) VerifyTail(ctx context.Context, tenant string, n int64) (audit.Report, error) {
+	ctx = store.ForTenant(ctx, tenant)
 	st, err := s.stand(ctx, tenant)
 	if err != nil {
 		return audit.Report{}, err
@@ -325,6 +329,7 @@ func (s *Service) verify(ctx context.Context, tenant string, st stand, opt audit
 // Export writes the records from to to, both included, as an export file; to below 0 means the
 // head. It fails with ErrNoTenant, or with ErrNoRecord when the range is empty.
 func (s *Service) Export(ctx context.Context, tenant string, w io.Writer, from, to int64) error {
+	ctx = store.ForTenant(ctx, tenant)
 	st, err := s.stand(ctx, tenant)
 	if err != nil {
 		return err

@@ -78,7 +78,7 @@ func (s *Store) Propose(ctx context.Context, d Definition, act Act, r *Report) (
 		return nil, fmt.Errorf("propose %q: %w", d.Name, err)
 	}
 	p := &Pattern{ID: id, Definition: d, Status: PendingReview, Proposer: act.Actor, CreatedAt: s.cfg.Clock.Now(), Version: 1}
-	err = s.cfg.DB.Update(ctx, func(tx store.Tx) error {
+	err = s.cfg.DB.Update(store.ForTenant(ctx, p.Tenant), func(tx store.Tx) error {
 		l := &ledger{now: p.CreatedAt}
 		l.pattern(audit.PatternCreated, p, act.Actor, act.Reason, backtestInto(r))
 		if err := insert(tx, p); err != nil {
@@ -105,7 +105,7 @@ func (s *Store) change(ctx context.Context, tenant, pattern string, act Act, dec
 		return nil, err
 	}
 	var out *Pattern
-	err := s.cfg.DB.Update(ctx, func(tx store.Tx) error {
+	err := s.cfg.DB.Update(store.ForTenant(ctx, tenant), func(tx store.Tx) error {
 		p, err := load(tx, tenant, pattern)
 		if err != nil {
 			return err

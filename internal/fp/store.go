@@ -188,7 +188,7 @@ func scanRows(rows store.Rows) (*Pattern, error) { return scanPattern(rows) }
 
 // Get returns one pattern of the tenant.
 func (s *Store) Get(ctx context.Context, tenant, pattern string) (p *Pattern, err error) {
-	err = s.cfg.DB.View(ctx, func(tx store.Tx) error {
+	err = s.cfg.DB.View(store.ForTenant(ctx, tenant), func(tx store.Tx) error {
 		p, err = load(tx, tenant, pattern)
 		return err
 	})
@@ -197,7 +197,7 @@ func (s *Store) Get(ctx context.Context, tenant, pattern string) (p *Pattern, er
 
 // List returns the patterns of the tenant in order of proposal; an empty status means all.
 func (s *Store) List(ctx context.Context, tenant string, status Status) (out []*Pattern, err error) {
-	err = s.cfg.DB.View(ctx, func(tx store.Tx) error {
+	err = s.cfg.DB.View(store.ForTenant(ctx, tenant), func(tx store.Tx) error {
 		out, err = queryAll(tx, scanRows, `SELECT `+columns+` FROM fp_patterns WHERE scope_tenant_id = $1 AND ($2 = '' OR status = $2) ORDER BY seq`, tenant, string(status))
 		return err
 	})

@@ -367,7 +367,7 @@ func (e *Engine) loadOne(tx store.Tx, tenant, id string) (*row, error) {
 
 // Alerts calls fn for the alerts of an investigation, newest first, until fn returns false.
 func (e *Engine) Alerts(ctx context.Context, tenant, id string, fn func(*alert.Message) bool) error {
-	return e.db.View(ctx, func(tx store.Tx) error {
+	return e.db.View(store.ForTenant(ctx, tenant), func(tx store.Tx) error {
 		r, err := e.loadOne(tx, tenant, id)
 		if err != nil {
 			return err
@@ -461,7 +461,7 @@ func (e *Engine) List(ctx context.Context, tenant string, f Filter) (out []Summa
 	if f.State == "" {
 		states = investigate.States()
 	}
-	err = e.db.View(ctx, func(tx store.Tx) error {
+	err = e.db.View(store.ForTenant(ctx, tenant), func(tx store.Tx) error {
 		for _, s := range states {
 			err := query1(tx, selectSummary+`WHERE tenant = $1 AND state = $2 AND first_alert < $3
 				AND ($4 = '' OR wait_reason = $4) AND ($5 = '' OR classification = $5) ORDER BY first_alert DESC LIMIT $6`,
@@ -486,7 +486,7 @@ func (e *Engine) List(ctx context.Context, tenant string, f Filter) (out []Summa
 
 // Alert loads one accepted alert by its sequence number.
 func (e *Engine) Alert(ctx context.Context, tenant string, sequence int64) (m *alert.Message, err error) {
-	err = e.db.View(ctx, func(tx store.Tx) error {
+	err = e.db.View(store.ForTenant(ctx, tenant), func(tx store.Tx) error {
 		m, _, err = e.alertAt(tx, sequence)
 		return err
 	})

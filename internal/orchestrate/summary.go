@@ -118,7 +118,7 @@ type Count struct {
 
 // Counts tells how the tenant's investigations are spread.
 func (e *Engine) Counts(ctx context.Context, tenant string) (out []Count, err error) {
-	err = e.db.View(ctx, func(tx store.Tx) error {
+	err = e.db.View(store.ForTenant(ctx, tenant), func(tx store.Tx) error {
 		return query1(tx, `SELECT state, wait_reason, classification, COUNT(*), SUM(alerts), SUM(redelivered) FROM investigation
 			WHERE tenant = $1 GROUP BY state, wait_reason, classification ORDER BY state, wait_reason, classification`, []any{tenant},
 			func(rows store.Rows) error {

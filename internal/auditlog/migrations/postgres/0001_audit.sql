@@ -121,9 +121,10 @@ BEGIN
 	EXECUTE format('CREATE POLICY own ON %s TO aluskort_app USING (%s) WITH CHECK (%s)', guarded, own, own);
 END $$;
 
+-- The number is looked up once per statement, not per row.
 SELECT row_security('audit_tenant', 'tenant = current_tenant()', 'SELECT, INSERT');
-SELECT row_security('audit_record', 'id >> 40 = current_tenant_no()', 'SELECT, INSERT');
-SELECT row_security('audit_head', 'tenant_no = current_tenant_no()', 'SELECT, INSERT, UPDATE');
+SELECT row_security('audit_record', 'id >> 40 = (SELECT current_tenant_no())', 'SELECT, INSERT');
+SELECT row_security('audit_head', 'tenant_no = (SELECT current_tenant_no())', 'SELECT, INSERT, UPDATE');
 SELECT row_security('audit_origin', 'tenant = current_tenant()', 'SELECT, INSERT, UPDATE');
-SELECT row_security('audit_ref', 'slot >> 24 = current_tenant_no()', 'SELECT, INSERT');
-SELECT row_security('audit_rejected', 'id >> 40 = current_tenant_no()', 'SELECT, INSERT');
+SELECT row_security('audit_ref', 'slot >> 24 = (SELECT current_tenant_no())', 'SELECT, INSERT');
+SELECT row_security('audit_rejected', 'id >> 40 = (SELECT current_tenant_no())', 'SELECT, INSERT');

@@ -38,7 +38,7 @@ type plan struct {
 
 // BulkInsert implements store.BulkInserter.
 func (t *tx) BulkInsert(insert string, columns, rows int, arg func(row, col int) any, suffix string) error {
-	if rows <= fewRows {
+	if rows <= 1 {
 		return t.inChunks(insert, columns, 0, rows, arg, suffix)
 	}
 	p, err := t.plan(shape{insert, suffix, columns})
@@ -48,7 +48,7 @@ func (t *tx) BulkInsert(insert string, columns, rows int, arg func(row, col int)
 	for done := 0; done < rows; {
 		n, arrays := p.gather(done, rows, columns, arg)
 		if n <= fewRows {
-			n = max(1, min(n, rows-done))
+			n = max(1, n)
 			err = t.inChunks(insert, columns, done, n, arg, suffix)
 		} else {
 			_, err = t.Exec(p.text, arrays...)
@@ -184,11 +184,11 @@ func keyOf(cells []any, keys []int) string {
 		case []byte:
 			b = append(b, v...)
 		case int64:
-			b = binary.BigEndian.AppendUint64(b, uint64(v)) //nolint:gosec // only its bits matter
+			b = binary.BigEndian.AppendUint64(b, uint64(v))
 		default:
 			b = fmt.Append(b, v)
 		}
-		binary.BigEndian.PutUint32(b[begin:], uint32(len(b)-begin)) //nolint:gosec // below 2 GB
+		binary.BigEndian.PutUint32(b[begin:], uint32(len(b)-begin))
 	}
 	return string(b)
 }
@@ -261,7 +261,7 @@ func asInt(v any, null bool) (int64, bool) {
 	case r.CanInt():
 		return r.Int(), true
 	case r.CanUint() && r.Uint() <= math.MaxInt64:
-		return int64(r.Uint()), true //nolint:gosec // it fits
+		return int64(r.Uint()), true
 	}
 	return 0, false
 }

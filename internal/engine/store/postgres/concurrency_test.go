@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -273,6 +274,71 @@ func TestReadOnly(t *testing.T) {
 	mustOpen(t, writer)
 	if _, err := Open(t.Context(), cfg); !errors.Is(err, store.ErrNewer) {
 		t.Errorf("on a newer schema: %v", err)
+	}
+}
+
+type busDown struct{}
+
+func (busDown) Publish(context.Context, []store.Outgoing) error { return errors.New("bus is down") }
+
+// A process that does not publish knows what waits all the same: its readiness goes by it.
+func TestLagIsKnownToThoseThatStandBy(t *testing.T) {
+	name, files := schemaOf(t), storetest.Migrations(store.Postgres)
+	first, second := mustOpen(t, config(t, name, files)), mustOpen(t, config(t, name, files))
+	ctx, stop := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer stop()
+	lease, err := first.TryLease(t.Context(), "relay")
+	if err != nil || lease == nil {
+		t.Fatal(lease, err)
+	}
+	defer lease.Release()
+	if other, err := second.TryLease(t.Context(), "relay"); err != nil || other != nil {
+		t.Fatalf("two hold the lease: %v, %v", other, err)
+	}
+	relay := store.NewRelay(second, busDown{}, clock.System{}, store.RelayOptions{Takeover: time.Millisecond})
+	wg.Go(func() {
+		if err := relay.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	o := store.NewOutbox(clock.System{}, 0)
+	for i := range 3 {
+		err := first.Update(t.Context(), func(tx store.Tx) error {
+			return o.Append(tx, store.Message{Topic: "t", Tenant: "a", Payload: []byte{byte(i)}})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for limit := time.Now().Add(patience); ; runtime.Gosched() {
+		if rows, age := relay.Lag(); rows == 3 && age >= 0 {
+			break
+		}
+		if time.Now().After(limit) {
+			t.Fatal("the process that stands by does not see the rows of the other")
+		}
+	}
+	// A commit of the process that stands by wakes the holder.
+	err = second.Update(t.Context(), func(tx store.Tx) error {
+		return relay.Outbox().Append(tx, store.Message{Topic: "t", Tenant: "a", Payload: []byte("x")})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-lease.Wake():
+	case <-lease.Lost():
+		t.Fatal("the lease was lost")
+	case <-time.After(patience):
+		t.Fatal("the holder is not woken")
+	}
+	lease.Release()
+	if again, err := first.TryLease(t.Context(), "other"); err != nil || again == nil {
+		t.Fatalf("another name: %v, %v", again, err)
+	} else {
+		again.Release()
 	}
 }
 

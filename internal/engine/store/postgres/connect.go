@@ -42,7 +42,7 @@ func poolSettings(cfg Config) (*pgxpool.Config, error) {
 	if c.ValidateConnect == nil && !cfg.ReadOnly {
 		c.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	}
-	p.MinConns, p.MaxConns = int32(cfg.MinConns), int32(cfg.MaxConns) //nolint:gosec // small numbers
+	p.MinConns, p.MaxConns = int32(cfg.MinConns), int32(cfg.MaxConns)
 	p.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error { return readPassword(c, cfg.PasswordFile) }
 	p.AfterConnect = durable
 	return p, nil

@@ -26,9 +26,10 @@ const (
 	protocolViolation     = "08P01"
 	readOnlyTransaction   = "25006"
 
-	classData       = "22"
-	classConstraint = "23"
-	classLimit      = "54" // such as a key that is too long for an index
+	classCardinality = "21" // such as one statement that updates a row twice
+	classData        = "22"
+	classConstraint  = "23"
+	classLimit       = "54" // such as a key that is too long for an index
 )
 
 // conflicts tells whether running the transaction again can help.
@@ -57,7 +58,7 @@ func classify(what string, err error) error {
 		kind = store.ErrMisuse
 	default:
 		switch e.Code[:min(2, len(e.Code))] {
-		case classData, classConstraint, classLimit:
+		case classCardinality, classData, classConstraint, classLimit:
 			kind = store.ErrConstraint
 		}
 	}

@@ -71,7 +71,7 @@ func (db *DB) lease(ctx context.Context, c *pgx.Conn, name string) (*lease, erro
 	if !got {
 		return nil, nil
 	}
-	listening, stop := context.WithCancel(context.Background())
+	listening, stop := context.WithCancel(context.WithoutCancel(ctx)) // it outlives the call
 	l := &lease{conn: c, wake: make(chan struct{}, 1), lost: make(chan struct{}), stop: stop}
 	l.ended.Add(1)
 	go l.listen(listening)

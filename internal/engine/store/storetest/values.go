@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"database/sql"
 	"errors"
+	"fmt"
 	"math"
 	"strconv"
 	"testing"
@@ -271,6 +272,22 @@ func testErrors(t *testing.T, open Open) {
 }
 
 func testBulkInsert(t *testing.T, open Open) {
+	for _, n := range []int{2, 3, 7, 130} {
+		t.Run(fmt.Sprintf("%d rows of three keys", n), func(t *testing.T) {
+			db := fresh(t, open)
+			update(t, db, func(tx store.Tx) error {
+				return store.BulkInsert(tx, `INSERT INTO item (id, name, score)`, 3, n, func(r, c int) any {
+					return []any{r % 3, nil, 1.0}[c]
+				}, `ON CONFLICT (id) DO UPDATE SET score = item.score + excluded.score`)
+			})
+			if got := number(t, db, `SELECT CAST(SUM(score) AS BIGINT) FROM item WHERE name IS NULL`); got != int64(n) {
+				t.Errorf("the keys add up to %d, want %d", got, n)
+			}
+			if got := number(t, db, countItems); got != int64(min(n, 3)) {
+				t.Errorf("%d keys", got)
+			}
+		})
+	}
 	for _, n := range []int{0, 1, 2, 3, 49, 50, 51, 163} {
 		t.Run(strconv.Itoa(n), func(t *testing.T) {
 			db := fresh(t, open)

@@ -82,7 +82,7 @@ func (v *Vault) Load(ctx context.Context, tenant, investigation string) (m *reda
 	if err != nil {
 		return nil, err
 	}
-	err = v.db.View(ctx, func(tx store.Tx) error {
+	err = v.db.View(store.ForTenant(ctx, tenant), func(tx store.Tx) error {
 		m, err = load(tx, key, tenant, investigation)
 		return err
 	})

@@ -108,9 +108,9 @@ CREATE INDEX investigation_doc ON investigation (doc);
 -- One revision for all tenants; it tells nothing but that something changed.
 SELECT row_security('counter', 'true');
 SELECT row_security('investigation', 'tenant = current_tenant()');
-SELECT row_security('alert', 'investigation IN (SELECT id FROM investigation)');
+SELECT row_security('alert', 'EXISTS (SELECT FROM investigation i WHERE i.id = alert.investigation)');
 SELECT row_security('doc', 'EXISTS (SELECT FROM investigation i WHERE i.doc = doc.id) OR EXISTS (SELECT FROM alert a WHERE a.doc = doc.id)', 'SELECT');
-SELECT row_security('step_journal', 'investigation IN (SELECT id FROM investigation)');
+SELECT row_security('step_journal', 'EXISTS (SELECT FROM investigation i WHERE i.id = step_journal.investigation)');
 -- Keys are hashes, which do not say whose they are: not for the transactions of one tenant.
 SELECT row_security('alert_identity', 'false', '');
 SELECT row_security('consumer_offset', 'false', '');

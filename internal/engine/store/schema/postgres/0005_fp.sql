@@ -57,6 +57,6 @@ CREATE TABLE fp_kill_switch (
 );
 
 SELECT row_security('fp_patterns', 'scope_tenant_id = current_tenant()');
-SELECT row_security('fp_closure', 'investigation IN (SELECT id FROM investigation)');
+SELECT row_security('fp_closure', 'EXISTS (SELECT FROM fp_patterns p WHERE p.pattern_id = fp_closure.pattern)');
 -- Names of other tenants are in the switches of the dimension tenant.
 SELECT row_security('fp_kill_switch', 'dimension <> ''tenant'' OR value IN (''*'', current_tenant())', 'SELECT');
