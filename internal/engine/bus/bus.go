@@ -184,10 +184,12 @@ func (b *Bus) close() error {
 	}
 	b.mu.Unlock()
 
-	var errs []error
-	for _, c := range consumers {
-		errs = append(errs, c.Close())
+	errs := make([]error, len(consumers))
+	var closing sync.WaitGroup // each may wait for a broker that does not answer
+	for i, c := range consumers {
+		closing.Go(func() { errs[i] = c.Close() })
 	}
+	closing.Wait()
 	b.awaitCalls()
 	if b.client != nil {
 		b.client.Close() // fails what is still waiting for an answer
