@@ -184,12 +184,14 @@ func (b *Bus) close() error {
 	}
 	b.mu.Unlock()
 
-	errs := make([]error, len(consumers))
-	var closing sync.WaitGroup // each may wait for a broker that does not answer
-	for i, c := range consumers {
-		closing.Go(func() { errs[i] = c.Close() })
+	results := make(chan error, len(consumers))
+	for _, c := range consumers { // at once: each may wait for a broker that does not answer
+		go func() { results <- c.Close() }()
 	}
-	closing.Wait()
+	var errs []error
+	for range consumers {
+		errs = append(errs, <-results)
+	}
 	b.awaitCalls()
 	if b.client != nil {
 		b.client.Close() // fails what is still waiting for an answer
