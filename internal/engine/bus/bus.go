@@ -184,9 +184,13 @@ func (b *Bus) close() error {
 	}
 	b.mu.Unlock()
 
+	results := make(chan error, len(consumers))
+	for _, c := range consumers { // at once: each may wait for a broker that does not answer
+		go func() { results <- c.Close() }()
+	}
 	var errs []error
-	for _, c := range consumers {
-		errs = append(errs, c.Close())
+	for range consumers {
+		errs = append(errs, <-results)
 	}
 	b.awaitCalls()
 	if b.client != nil {

@@ -108,6 +108,7 @@ type Consumer struct {
 	bounds  func(ctx context.Context, topics []string) (starts, ends map[TopicPartition]int64, err error)
 	commits *committer
 	stop    context.CancelFunc // ends what runs inside the client's callbacks
+	drop    context.CancelFunc // ends every request of the client
 	ready   bool               // started; guarded by the bus
 
 	started chan struct{}   // closed when client may be used by others than the client itself
@@ -245,7 +246,10 @@ func (c *Consumer) start(ctx context.Context) (err error) {
 		kgo.FetchMaxBytes(int32(2*c.cfg.Batch.Bytes)),
 		kgo.FetchMaxPartitionBytes(int32(2*c.cfg.Batch.Bytes)),
 	)
-	if c.client, err = kgo.NewClient(append(opts, c.bus.opts...)...); err != nil {
+	life, drop := context.WithCancel(context.Background())
+	c.drop = drop
+	if c.client, err = kgo.NewClient(append(append(opts, kgo.WithContext(life)), c.bus.opts...)...); err != nil {
+		drop()
 		return fmt.Errorf("client: %w", err)
 	}
 	return nil
@@ -523,18 +527,35 @@ func (c *Consumer) commitGroup(ctx context.Context, next map[TopicPartition]int6
 }
 
 // Close ends the consumer: what was gathered is committed, a blocked Poll returns ErrClosed, and
-// in production the group hears of it at once. A second Close does nothing.
+// in production the group hears of it at once. With a broker that does not answer it takes 10 s
+// and a little. A second Close does nothing.
 func (c *Consumer) Close() error {
 	c.closeOnce.Do(func() {
 		c.mu.Lock()
 		c.closed = true
 		c.mu.Unlock()
-		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout/2)
 		defer cancel()
 		c.closeErr = c.commits.close(ctx)
 		c.stop()
+		c.leave()
+		c.drop() // the client has more to say goodbye to, each with a patience of its own
 		c.client.CloseAllowingRebalance()
 		c.bus.unregister(c)
 	})
 	return c.closeErr
+}
+
+// leave tells the group, so that it does not wait for the end of our session. The client would do
+// it too, and insist.
+func (c *Consumer) leave() {
+	if c.bus.embedded != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout/2)
+	defer cancel()
+	c.client.AllowRebalance()
+	if err := c.client.LeaveGroupContext(ctx); err != nil {
+		c.bus.log.Warn("the group was left without a word; its partitions move when the session ends", "group", c.cfg.Group, "error", err)
+	}
 }

@@ -222,6 +222,36 @@ func TestB9KafkaConnectionsDieSilently(t *testing.T) {
 	t.Logf("a patient call took %v", time.Since(start).Round(time.Millisecond))
 }
 
+// B9, half-open, at the end: Close does not wait for answers that do not come. What the client
+// alone would wait for takes a minute.
+func TestB9KafkaCloseHalfOpen(t *testing.T) {
+	broker := enginetest.Address(t, "kafka")
+	p := proxyTo(t, broker)
+	b := open(t, bus.Config{Brokers: []string{broker}, Dial: p.Dial})
+	topic := topicOf(t, b, 1)
+	produce(t, b, []bus.Record{{Topic: topic, Value: []byte("x")}})
+	c := consume(t, b, bus.ConsumerConfig{Group: topic, Topics: []string{topic}, Offsets: newLedger().stored})
+	batch := poll(t, c)
+	p.Stall()
+	if err := c.Commit(t.Context(), batch); err != nil { // gathered
+		t.Fatal(err)
+	}
+	closed := make(chan error, 1)
+	go func() { closed <- b.Close() }()
+	bound := time.NewTimer(40 * time.Second) // 10 s, and what a busy machine adds
+	defer bound.Stop()
+	select {
+	case err := <-closed:
+		if !errors.Is(err, bus.ErrUnavailable) {
+			t.Errorf("error is %v: what was gathered was not committed", err)
+		}
+	case <-bound.C:
+		t.Error("close waits for a broker that does not answer")
+		p.Cut()
+		t.Log(<-closed)
+	}
+}
+
 // B5: while the broker is away no letter is taken and the original is not lost; B6: afterwards it
 // is, and is sent back once.
 func TestB5KafkaDeadLettersWhileTheBrokerIsAway(t *testing.T) {
