@@ -48,7 +48,7 @@ func (n *Node) openModels(ctx context.Context, planner *respond.Planner) error {
 		Budget: models.Budget{Soft: c.Budget.Soft, Hard: c.Budget.Hard, Hour: c.Budget.Hour, Investigation: c.Budget.Investigation},
 		Plan:   c.Tier, Slots: c.Slots, Unhurried: n.opts.Unhurried || c.Provider == simulatedProvider,
 		Emit:   func(tx store.Tx, e models.Event) error { return n.emitModels(tx, e) },
-		Notify: n.changes.add,
+		Notify: n.modelsChanged,
 	})
 	if err != nil {
 		return err
@@ -68,7 +68,7 @@ func (n *Node) openModels(ctx context.Context, planner *respond.Planner) error {
 		return err
 	}
 	n.consult, err = consult.New(consult.Config{
-		Gateway: n.Gateway, Planner: planner, Fields: n.Registry.Fields, Tools: n.tools, Clock: n.opts.Clock, Log: n.opts.Log,
+		Gateway: n.Gateway, Planner: planner, Fields: n.Registry.Fields, Tools: n.tools, Places: n.places, Clock: n.opts.Clock, Log: n.opts.Log,
 	})
 	return err
 }
@@ -97,17 +97,17 @@ func (m keptMaps) Save(ctx context.Context, tenant, investigation string, kept *
 
 const simulatedProvider = "simulated"
 
-// changes are changes of the models that are not recorded yet. They are noticed by whoever asks
-// for the level, also inside a transaction, and recorded in one of their own.
+// changes are changes of what decides that are not recorded yet: of the models, of the asset graph.
+// They are noticed by whoever asks, also inside a transaction, and recorded in one of their own.
 type changes struct {
 	mu   sync.Mutex
-	list []models.Event
+	list []func(context.Context) error
 	wake chan struct{}
 }
 
-func (c *changes) add(e models.Event) {
+func (c *changes) note(record func(context.Context) error) {
 	c.mu.Lock()
-	c.list = append(c.list, e)
+	c.list = append(c.list, record)
 	c.mu.Unlock()
 	select {
 	case c.wake <- struct{}{}:
@@ -115,7 +115,7 @@ func (c *changes) add(e models.Event) {
 	}
 }
 
-func (c *changes) take() []models.Event {
+func (c *changes) take() []func(context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	list := c.list
@@ -123,7 +123,7 @@ func (c *changes) take() []models.Event {
 	return list
 }
 
-// record writes changes of the models into the audit trail until ctx ends.
+// record writes changes into the audit trail until ctx ends.
 func (n *Node) record(ctx context.Context) error {
 	for {
 		select {
@@ -131,13 +131,19 @@ func (n *Node) record(ctx context.Context) error {
 			return nil
 		case <-n.changes.wake:
 		}
-		for _, e := range n.changes.take() {
-			err := n.State.Update(ctx, func(tx store.Tx) error { return n.emitModels(tx, e) })
-			if err != nil {
-				n.opts.Log.Error("change of the models not recorded", "event", e.Kind, "error", err)
+		for _, record := range n.changes.take() {
+			if err := record(ctx); err != nil {
+				n.opts.Log.Error("a change of what decides is not recorded", "error", err)
 			}
 		}
 	}
+}
+
+// modelsChanged records a change of the models later.
+func (n *Node) modelsChanged(e models.Event) {
+	n.changes.note(func(ctx context.Context) error {
+		return n.State.Update(ctx, func(tx store.Tx) error { return n.emitModels(tx, e) })
+	})
 }
 
 // endpoints are the providers of the configuration, the preferred one first.
@@ -288,7 +294,7 @@ func (n *Node) consultants() []stage {
 	}
 	c.Bus, c.Clock, c.Log = n.Bus, n.opts.Clock, n.opts.Log
 	n.resting = c.Resting
-	out := []stage{{"models", n.models.Run, always}, {"changes of the models", n.record, always}, {"consultant", c.Run, c.Ready}}
+	out := []stage{{"models", n.models.Run, always}, {"consultant", c.Run, c.Ready}}
 	if !n.whole() {
 		out = append(out, stage{"level of the models", n.shareLevel, always})
 	}
@@ -324,6 +330,7 @@ func (n *Node) tools(inv *investigate.Investigation) []gateway.Tool {
 			Call: func(s string) (string, error) { return n.lookupAsset(inv, s) }},
 		{Name: "entity_history", Description: "Which other investigations of the last days name a machine, account or address of the data, and how they ended.",
 			Call: func(s string) (string, error) { return n.lookupHistory(inv, s) }},
+		consult.SimilarIncidents(n.memory, inv, n.opts.Clock.Now()),
 	}
 }
 

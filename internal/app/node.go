@@ -36,6 +36,7 @@ import (
 	"github.com/aluskort/aluskort/internal/investigate"
 	"github.com/aluskort/aluskort/internal/investigate/question"
 	"github.com/aluskort/aluskort/internal/knowledge/intel"
+	"github.com/aluskort/aluskort/internal/knowledge/memory"
 	"github.com/aluskort/aluskort/internal/orchestrate"
 	"github.com/aluskort/aluskort/internal/orchestrate/priorstore"
 	"github.com/aluskort/aluskort/internal/parse"
@@ -93,9 +94,13 @@ type Node struct {
 	revisions atomic.Int64
 	models    *models.Models
 	standing  standing
-	ids       *id.Source
-	consult   *consult.Consultant
-	changes   changes
+	assets    assets
+	memory    *memory.Memory
+	// background are loops of the parts that decide.
+	background []stage
+	ids        *id.Source
+	consult    *consult.Consultant
+	changes    changes
 	// resting says that no model can be asked now; nil without models.
 	resting func() bool
 
@@ -266,6 +271,7 @@ func (n *Node) build(ctx context.Context) (err error) {
 		// Of the processes that share a database, one publishes for all.
 		n.stages = append(n.stages, stage{"outbox relay", n.relay.Run, always})
 	}
+	n.stages = append(n.stages, n.background...)
 	if n.has(needEngine) && !n.opts.Config.Embedded() {
 		n.stages = append(n.stages, stage{"imports of other processes", n.follow, always})
 	}
@@ -300,8 +306,13 @@ func (n *Node) stageOf() pipeline.Stage {
 func always() bool { return true }
 
 func (n *Node) auditStages() []stage {
+	months := func(ctx context.Context) error {
+		return n.every(ctx, "months of the audit", 24*time.Hour, func(ctx context.Context) error {
+			return auditlog.PrepareMonths(ctx, n.auditDB, n.opts.Clock.Now())
+		})
+	}
 	auditor := &pipeline.Auditor{Stage: pipeline.Stage{Bus: n.Bus, Clock: n.opts.Clock, Log: n.opts.Log}, Chain: n.Audit}
-	return []stage{{"audit-service", auditor.Run, auditor.Ready}}
+	return []stage{{"audit-service", auditor.Run, auditor.Ready}, {"months of the audit", months, always}}
 }
 
 func (n *Node) orchestratorStages() []stage {
@@ -387,6 +398,11 @@ func (n *Node) buildEngine(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := errors.Join(n.openAssets(ctx), n.openMemory()); err != nil {
+		return err
+	}
+	sources = append(sources, n.assets.source, memory.NewSource(n.memory))
+	n.background = append(n.background, stage{"asset graph", n.keepAssets, always}, stage{"changes of what decides", n.record, always})
 	r := n.opts.Config.Reason
 	n.thresholds = reason.DefaultThresholds()
 	n.thresholds.Malicious, n.thresholds.Suspicious, n.thresholds.Benign, n.thresholds.MinBits = r.Malicious, r.Suspicious, r.Benign, r.MinBits
@@ -401,7 +417,7 @@ func (n *Node) buildEngine(ctx context.Context) error {
 	n.Engine, err = orchestrate.New(orchestrate.Config{
 		DB: n.State, Outbox: n.relay.Outbox(), Audit: n.emitter, Taxonomy: orchestrateTaxonomy{n}, Planner: planner,
 		Sources: sources, Org: organisation{n}, Prior: n.priors.Prior, Judgements: n.judgements, ShortCircuit: orchestrate.ShortCircuit{Gate: n.gate, Store: n.Patterns}, Fields: n.Registry.Fields, Thresholds: n.thresholds, Window: n.opts.Config.Fold.Window.Std(),
-		Consult: n.wanted(), Level: n.level,
+		Consult: n.wanted(), Level: n.level, Places: n.places, Incidents: n.memory,
 		Clock: n.opts.Clock, Log: n.opts.Log,
 		OnCommit: func(out []orchestrate.Outcome) {
 			n.flow.decided(len(out))

@@ -44,6 +44,8 @@ type Config struct {
 	Bus     Bus     `yaml:"bus"`
 	Store   Store   `yaml:"store"`
 	Objects Objects `yaml:"objects"`
+	Graph   Graph   `yaml:"graph"`
+	Vectors Vectors `yaml:"vectors"`
 	// Services is how processes of different targets know each other.
 	Services Services `yaml:"services"`
 	// Keys is the folder of the keys that seal what redaction keeps; processes that share a database
@@ -89,6 +91,26 @@ type Store struct {
 	URL string `yaml:"url"`
 	// PasswordFile holds the password alone; it is read at every connect.
 	PasswordFile string `yaml:"password_file"`
+}
+
+// Graph is where the asset graph lies: in Neo4j when URI names it, else in the state database.
+type Graph struct {
+	// URI is bolt://host:port or neo4j://host:port, with +s behind the scheme for TLS.
+	URI          string `yaml:"uri"`
+	User         string `yaml:"user"`
+	PasswordFile string `yaml:"password_file"`
+	CAFile       string `yaml:"ca_file"`
+	Database     string `yaml:"database"`
+	// Plaintext permits a connection without TLS to another machine.
+	Plaintext bool `yaml:"plaintext"`
+}
+
+// Vectors is where vectors lie: in Qdrant when Address names it, else in the state directory.
+type Vectors struct {
+	// Address is host:port of Qdrant's gRPC interface.
+	Address    string `yaml:"address"`
+	TLS        bool   `yaml:"tls"`
+	APIKeyFile string `yaml:"api_key_file"`
 }
 
 // Objects is where objects are kept that are too large for messages and rows.
@@ -493,6 +515,14 @@ func (c *Config) checkEngines(wrong func(key, format string, args ...any)) {
 			}
 		}
 	}
+	if u, err := url.Parse(c.Graph.URI); c.Graph.URI != "" && (err != nil || !strings.HasPrefix(u.Scheme, "bolt") && !strings.HasPrefix(u.Scheme, "neo4j") || u.User != nil) {
+		wrong("graph.uri", "is no address such as neo4j+s://host:7687 without credentials")
+	}
+	if a := c.Vectors.Address; a != "" {
+		if _, _, err := net.SplitHostPort(a); err != nil {
+			wrong("vectors.address", "%q is not host:port", a)
+		}
+	}
 	if s3 := c.Objects.S3; s3.Bucket != "" {
 		if u, err := url.Parse(s3.Endpoint); err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
 			wrong("objects.s3.endpoint", "%q is no URL such as https://s3.example.org", s3.Endpoint)
@@ -515,7 +545,8 @@ func (c *Config) checkEngines(wrong func(key, format string, args ...any)) {
 	for _, f := range [][2]string{
 		{"store.password_file", c.Store.PasswordFile}, {"bus.tls.ca_file", c.Bus.TLS.CAFile}, {"bus.tls.cert_file", c.Bus.TLS.CertFile},
 		{"bus.tls.key_file", c.Bus.TLS.KeyFile}, {"bus.sasl.password_file", c.Bus.SASL.PasswordFile}, {"bus.sasl.token_file", c.Bus.SASL.TokenFile},
-		{"objects.s3.access_key_file", c.Objects.S3.AccessKeyFile},
+		{"graph.password_file", c.Graph.PasswordFile},
+		{"graph.ca_file", c.Graph.CAFile}, {"vectors.api_key_file", c.Vectors.APIKeyFile}, {"objects.s3.access_key_file", c.Objects.S3.AccessKeyFile},
 		{"objects.s3.secret_key_file", c.Objects.S3.SecretKeyFile}, {"objects.s3.ca_file", c.Objects.S3.CAFile}, {"services.cert_file", c.Services.CertFile}, {"services.key_file", c.Services.KeyFile}, {"services.ca_file", c.Services.CAFile},
 	} {
 		if s, err := os.Stat(f[1]); f[1] != "" && (err != nil || s.IsDir()) {

@@ -512,7 +512,7 @@ func TestSource(t *testing.T) {
 	}
 	f.record(byMachine(incident(1, "win_office_child", alike.Title)))
 	for _, x := range gather() {
-		if !x.Unused || len(x.Items) != 0 {
+		if x.Blind != "" || len(x.Items) != 0 {
 			t.Fatalf("no person decided anything, and %+v", x)
 		}
 	}
@@ -520,7 +520,7 @@ func TestSource(t *testing.T) {
 	f.record(i)
 	f.index()
 	out := gather()
-	if len(out[0].Items) != 1 || len(out[1].Items) != 0 || len(out[2].Items) != 0 || !out[2].Unused || len(out[3].Items) != 1 {
+	if len(out[0].Items) != 1 || len(out[1].Items) != 0 || len(out[2].Items) != 0 || out[2].Blind != "" || len(out[3].Items) != 1 {
 		t.Fatalf("got %+v", out)
 	}
 	e := out[0].Items[0]
