@@ -239,7 +239,7 @@ func BusConfig(c *config.Config, clk clock.Clock, log *slog.Logger) bus.Config {
 		out.Dir = filepath.Join(c.State, "bus")
 		return out
 	}
-	out.Brokers, out.Replication = c.Bus.Brokers, int16(c.Bus.Replication) //nolint:gosec // Check bounds it
+	out.Brokers, out.Replication = c.Bus.Brokers, int16(c.Bus.Replication)
 	out.TLS, out.SASL = bus.TLS(c.Bus.TLS), bus.SASL(c.Bus.SASL)
 	return out
 }

@@ -237,7 +237,7 @@ func hasFileSuffix(name string) bool {
 // quoted returns the end of a path in quotes when the quotes hold nothing but the path.
 func (w *walker) quoted(p int, quote byte) int {
 	limit := min(len(w.text), p+maxPath)
-	for k, n := p, 1; k < limit; k += n {
+	for k, n := p, 0; k < limit; k += n {
 		b := w.text[k]
 		n = 1
 		switch {

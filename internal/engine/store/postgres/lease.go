@@ -74,7 +74,7 @@ func (db *DB) lease(ctx context.Context, c *pgx.Conn, name string) (*lease, erro
 	listening, stop := context.WithCancel(context.WithoutCancel(ctx)) // it outlives the call
 	l := &lease{conn: c, wake: make(chan struct{}, 1), lost: make(chan struct{}), stop: stop}
 	l.ended.Add(1)
-	go l.listen(listening)
+	go l.listen(listening) //nolint:gosec // see above; Release ends it
 	return l, nil
 }
 
