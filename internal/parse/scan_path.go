@@ -237,17 +237,20 @@ func hasFileSuffix(name string) bool {
 // quoted returns the end of a path in quotes when the quotes hold nothing but the path.
 func (w *walker) quoted(p int, quote byte) int {
 	limit := min(len(w.text), p+maxPath)
-	for k, n := p, 0; k < limit; k += n {
+	for k := p; k < limit; {
 		b := w.text[k]
-		n = 1
-		switch {
-		case b == quote:
+		if b == quote {
 			return k
-		case b >= utf8.RuneSelf:
-			var r rune
-			if r, n = utf8.DecodeRuneInString(w.text[k:]); !isWordRune(r) {
+		}
+		if b >= utf8.RuneSelf {
+			r, n := utf8.DecodeRuneInString(w.text[k:])
+			if !isWordRune(r) {
 				return 0
 			}
+			k += n
+			continue
+		}
+		switch {
 		case b == ' ' && strings.IndexByte("-/%\"", w.byteAt(k+1)) >= 0:
 			return 0
 		case b == ' ' && hasFileSuffix(w.text[p:k]):
@@ -255,6 +258,7 @@ func (w *walker) quoted(p int, quote byte) int {
 		case b != '\\' && b != '/' && classes[b]&cName == 0:
 			return 0
 		}
+		k++
 	}
 	return 0
 }
