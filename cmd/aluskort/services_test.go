@@ -11,6 +11,7 @@ import (
 	"maps"
 	"math"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -57,6 +58,7 @@ type installation struct {
 	secret  string // a token that may send alerts and read
 	url, pw string // the database
 	brokers string
+	others  string // the sections of engines that are used where they are known
 	lines   map[string]*process
 }
 
@@ -72,6 +74,14 @@ func newInstallation(t *testing.T) *installation {
 	t.Helper()
 	in := &installation{t: t, dir: t.TempDir(), ca: mtlstest.New(t), brokers: enginetest.Address(t, "kafka"), lines: map[string]*process{}}
 	in.url, in.pw = dbtest.Database(t)
+	if enginetest.Known("redis") {
+		host, user, file := in.account("redis")
+		in.others += fmt.Sprintf("cache: {addresses: [%q], user: %s, password_file: %s}\n", host, user, file)
+	}
+	if enginetest.Known("neo4j") {
+		host, user, file := in.account("neo4j")
+		in.others += fmt.Sprintf("graph: {uri: bolt://%s, user: %s, password_file: %s}\n", host, user, file)
+	}
 	org, err := demo.Organisation(demo.Published)
 	if err != nil {
 		t.Fatal(err)
@@ -92,6 +102,21 @@ func newInstallation(t *testing.T) *installation {
 	return in
 }
 
+// account takes the address of an engine apart, and puts its password into a file.
+func (in *installation) account(engine string) (host, user, passwordFile string) {
+	in.t.Helper()
+	u, err := url.Parse(enginetest.Address(in.t, engine))
+	if err != nil {
+		in.t.Fatal(err)
+	}
+	password, _ := u.User.Password()
+	passwordFile = in.path(engine + "-password")
+	if err := os.WriteFile(passwordFile, []byte(password+"\n"), 0o600); err != nil {
+		in.t.Fatal(err)
+	}
+	return u.Host, u.User.Username(), passwordFile
+}
+
 func (in *installation) path(name string) string { return filepath.Join(in.dir, name) }
 
 // configure writes the configuration of a process and returns its path.
@@ -109,7 +134,7 @@ objects: {dir: %s}
 services: {cert_file: %s, key_file: %s, ca_file: %s, allow: [prometheus]}
 parse: {count_documentation: true}
 log: {level: warn}
-`, in.path("state-"+name), in.path("org.yaml"), in.path("tokens.json"), in.path("keys"), in.brokers, in.url, in.pw, in.path("objects"), f.Cert, f.Key, f.CA)
+%s`, in.path("state-"+name), in.path("org.yaml"), in.path("tokens.json"), in.path("keys"), in.brokers, in.url, in.pw, in.path("objects"), f.Cert, f.Key, f.CA, in.others)
 	path := in.path(name + ".yaml")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		in.t.Fatal(err)

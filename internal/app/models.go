@@ -46,7 +46,7 @@ func (n *Node) openModels(ctx context.Context, planner *respond.Planner) error {
 	n.models, err = models.Open(ctx, models.Config{
 		DB: n.State, Clock: n.opts.Clock, IDs: n.ids, Log: n.opts.Log, Endpoints: endpoints, Profile: c.Profile, Table: c.Table,
 		Budget: models.Budget{Soft: c.Budget.Soft, Hard: c.Budget.Hard, Hour: c.Budget.Hour, Investigation: c.Budget.Investigation},
-		Plan:   c.Tier, Slots: c.Slots, Unhurried: n.opts.Unhurried || c.Provider == simulatedProvider,
+		Plan:   c.Tier, Hot: n.hotSpend(), Slots: c.Slots, Unhurried: n.opts.Unhurried || c.Provider == simulatedProvider,
 		Emit:   func(tx store.Tx, e models.Event) error { return n.emitModels(tx, e) },
 		Notify: n.modelsChanged,
 	})

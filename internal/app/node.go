@@ -27,6 +27,7 @@ import (
 	"github.com/aluskort/aluskort/internal/consult"
 	"github.com/aluskort/aluskort/internal/engine/blob"
 	"github.com/aluskort/aluskort/internal/engine/bus"
+	"github.com/aluskort/aluskort/internal/engine/cache"
 	"github.com/aluskort/aluskort/internal/engine/store"
 	"github.com/aluskort/aluskort/internal/fp"
 	"github.com/aluskort/aluskort/internal/gateway"
@@ -96,6 +97,7 @@ type Node struct {
 	standing  standing
 	assets    assets
 	memory    *memory.Memory
+	cache     cache.Cache // nil without one
 	// background are loops of the parts that decide.
 	background []stage
 	ids        *id.Source
@@ -245,7 +247,7 @@ func BusConfig(c *config.Config, clk clock.Clock, log *slog.Logger) bus.Config {
 }
 
 func (n *Node) build(ctx context.Context) (err error) {
-	if err := n.openObjects(ctx); err != nil {
+	if err := errors.Join(n.openObjects(ctx), n.openCache()); err != nil {
 		return err
 	}
 	if n.Registry, err = newRegistry(n.opts.Config.Mappings); err != nil {
@@ -322,6 +324,7 @@ func (n *Node) orchestratorStages() []stage {
 	}
 	out := []stage{
 		{"patterns", n.watchPatterns, always},
+		{"expiry of patterns", n.expirePatterns, always},
 		{"priors", n.learn, always},
 		{"orchestrator", o.Run, o.Ready},
 	}
@@ -435,7 +438,7 @@ const patternsEvery = 5 * time.Second
 
 func (n *Node) openPatterns(ctx context.Context) (err error) {
 	n.gate = &fp.Gate{Patterns: &fp.Matcher{}, Switches: &fp.Switches{}}
-	n.Patterns, err = fp.NewStore(fp.Config{DB: n.State, Outbox: n.relay.Outbox(), Audit: n.emitter, Clock: n.opts.Clock, IDs: n.ids, Gate: n.gate, SystemTenant: n.opts.Config.Tenant})
+	n.Patterns, err = fp.NewStore(fp.Config{DB: n.State, Outbox: n.relay.Outbox(), Audit: n.emitter, Clock: n.opts.Clock, IDs: n.ids, Gate: n.gate, SystemTenant: n.opts.Config.Tenant, Hot: n.hotPatterns()})
 	if err != nil {
 		return err
 	}
@@ -459,15 +462,6 @@ func (n *Node) every(ctx context.Context, what string, period time.Duration, fn 
 		case <-t.C:
 		}
 	}
-}
-
-// watchPatterns keeps patterns and kill switches current and expires patterns whose time is up.
-// Switches that cannot be read soon allow nothing.
-func (n *Node) watchPatterns(ctx context.Context) error {
-	return n.every(ctx, "patterns and kill switches", patternsEvery, func(ctx context.Context) error {
-		_, err := n.Patterns.ExpireDue(ctx)
-		return errors.Join(err, n.Patterns.Refresh(ctx, n.gate.Patterns, n.gate.Switches))
-	})
 }
 
 // learnEvery is how often priors are fitted again; never per alert, so that verdicts of a day

@@ -44,6 +44,7 @@ type Config struct {
 	Bus     Bus     `yaml:"bus"`
 	Store   Store   `yaml:"store"`
 	Objects Objects `yaml:"objects"`
+	Cache   Cache   `yaml:"cache"`
 	Graph   Graph   `yaml:"graph"`
 	Vectors Vectors `yaml:"vectors"`
 	// Services is how processes of different targets know each other.
@@ -91,6 +92,25 @@ type Store struct {
 	URL string `yaml:"url"`
 	// PasswordFile holds the password alone; it is read at every connect.
 	PasswordFile string `yaml:"password_file"`
+}
+
+// Cache is Redis or Valkey, for what several processes would otherwise ask the database; without
+// addresses there is none.
+type Cache struct {
+	// Addresses are host:port of a server, or of some of a cluster.
+	Addresses    []string `yaml:"addresses"`
+	Cluster      bool     `yaml:"cluster"`
+	User         string   `yaml:"user"`
+	PasswordFile string   `yaml:"password_file"`
+	TLS          CacheTLS `yaml:"tls"`
+}
+
+// CacheTLS is how the cache is spoken to.
+type CacheTLS struct {
+	Enabled  bool   `yaml:"enabled"`
+	CAFile   string `yaml:"ca_file"`
+	CertFile string `yaml:"cert_file"`
+	KeyFile  string `yaml:"key_file"`
 }
 
 // Graph is where the asset graph lies: in Neo4j when URI names it, else in the state database.
@@ -297,7 +317,7 @@ func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d)
 func Default() Config {
 	return Config{
 		Tenant: "default", Listen: "127.0.0.1:8088", Mappings: []string{},
-		Bus: Bus{Brokers: []string{}}, Services: Services{Allow: []string{}},
+		Bus: Bus{Brokers: []string{}}, Cache: Cache{Addresses: []string{}}, Services: Services{Allow: []string{}},
 		Log:    Log{Level: "info", Format: "text"},
 		Fold:   Fold{Window: Duration(time.Hour)},
 		Rules:  Rules{Dirs: []string{}},
@@ -499,6 +519,11 @@ func (c *Config) checkEngines(wrong func(key, format string, args ...any)) {
 			wrong("bus.brokers", "%q is not host:port", b)
 		}
 	}
+	for _, a := range c.Cache.Addresses {
+		if _, _, err := net.SplitHostPort(a); err != nil {
+			wrong("cache.addresses", "%q is not host:port", a)
+		}
+	}
 	if c.Bus.Replication < 0 || c.Bus.Replication > math.MaxInt16 {
 		wrong("bus.replication", "%d; use the number of replicas, or 0 for the cluster's default", c.Bus.Replication)
 	}
@@ -545,7 +570,8 @@ func (c *Config) checkEngines(wrong func(key, format string, args ...any)) {
 	for _, f := range [][2]string{
 		{"store.password_file", c.Store.PasswordFile}, {"bus.tls.ca_file", c.Bus.TLS.CAFile}, {"bus.tls.cert_file", c.Bus.TLS.CertFile},
 		{"bus.tls.key_file", c.Bus.TLS.KeyFile}, {"bus.sasl.password_file", c.Bus.SASL.PasswordFile}, {"bus.sasl.token_file", c.Bus.SASL.TokenFile},
-		{"graph.password_file", c.Graph.PasswordFile},
+		{"cache.password_file", c.Cache.PasswordFile},
+		{"cache.tls.ca_file", c.Cache.TLS.CAFile}, {"graph.password_file", c.Graph.PasswordFile},
 		{"graph.ca_file", c.Graph.CAFile}, {"vectors.api_key_file", c.Vectors.APIKeyFile}, {"objects.s3.access_key_file", c.Objects.S3.AccessKeyFile},
 		{"objects.s3.secret_key_file", c.Objects.S3.SecretKeyFile}, {"objects.s3.ca_file", c.Objects.S3.CAFile}, {"services.cert_file", c.Services.CertFile}, {"services.key_file", c.Services.KeyFile}, {"services.ca_file", c.Services.CAFile},
 	} {

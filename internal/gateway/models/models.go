@@ -43,6 +43,8 @@ type Config struct {
 	Slots     int
 	// Emit is told, inside the transaction, that a limit of spending was passed.
 	Emit func(tx store.Tx, e Event) error
+	// Hot, if set, remembers whose quota is used up, so that asking again costs no transaction.
+	Hot spend.Hot
 	// Notify is told about changes of level, breakers and providers, one at a time and in order.
 	Notify func(Event)
 }
@@ -125,7 +127,7 @@ func Open(ctx context.Context, cfg Config) (*Models, error) {
 	}
 	m.router, err = route.New(route.Config{
 		Escalated: escalated,
-		Table:     m.table, Providers: providers, Meter: m.ledger, Clock: cfg.Clock, Notify: cfg.notify(), Queues: cfg.queues(),
+		Table:     m.table, Providers: providers, Meter: m.cfg.meter(m.ledger), Clock: cfg.Clock, Notify: cfg.notify(), Queues: cfg.queues(),
 	})
 	return m, err
 }
@@ -151,6 +153,13 @@ func (c *Config) limits() spend.Limits {
 func (b Budget) limits() spend.Limits {
 	micro := func(usd float64) registry.Micro { return registry.Micro(math.Round(usd * 1e6)) }
 	return spend.Limits{MonthSoft: micro(b.Soft), MonthHard: micro(b.Hard), TenantHour: micro(b.Hour), InvestigationMoney: micro(b.Investigation)}
+}
+
+func (c *Config) meter(l *spend.Ledger) spend.Meter {
+	if c.Hot == nil {
+		return l
+	}
+	return spend.Remember(l, c.Hot, c.limits(), c.Clock)
 }
 
 func (c *Config) emit() spend.Emit {
