@@ -112,9 +112,9 @@ func (b *behind) offer(within time.Duration, n int) error {
 }
 
 // settled waits until every acknowledged alert has a verdict and every audit event is in the chain.
-func (b *behind) settled(within time.Duration) {
-	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.t.Context(), within)
+func (b *behind) settled(t *testing.T, within time.Duration) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), within)
 	defer cancel()
 	left := "nothing was read yet"
 	err := b.node.poll(ctx, func() (bool, error) {
@@ -137,7 +137,7 @@ func (b *behind) settled(within time.Duration) {
 		return err == nil, nil
 	})
 	if err != nil {
-		b.t.Fatalf("%d alerts are not settled within %s: %s", b.made, within, left)
+		t.Fatalf("%d alerts are not settled within %s: %s", b.made, within, left)
 	}
 }
 
@@ -160,7 +160,7 @@ func TestB9EnginesComeAndGo(t *testing.T) {
 	if err := b.offer(30*time.Second, 200); err != nil {
 		t.Fatal(err)
 	}
-	b.settled(time.Minute)
+	b.settled(t, time.Minute)
 	for _, engine := range []string{"kafka", "postgres"} {
 		p := b.proxies[engine]
 		for _, fault := range []struct {
@@ -184,12 +184,7 @@ func TestB9EnginesComeAndGo(t *testing.T) {
 				if err := fault.set(ctx); err != nil {
 					t.Fatal(err)
 				}
-				acknowledged := 0
-				for ctx.Err() == nil {
-					if err := b.offer(time.Second, 10); err == nil {
-						acknowledged += 10
-					}
-				}
+				acknowledged := b.keepOffering(ctx)
 				notReady := b.node.NotReady()
 				p.Delay(0)
 				if err := p.Pass(); err != nil {
@@ -197,9 +192,9 @@ func TestB9EnginesComeAndGo(t *testing.T) {
 				}
 				p.Cut() // what was given up must not hold anything
 				begin := time.Now()
-				b.recovered(returnWithin)
+				b.recovered(t, returnWithin)
 				took := time.Since(begin)
-				b.settled(2 * time.Minute)
+				b.settled(t, 3*time.Minute)
 				t.Logf("%d alerts acknowledged meanwhile, not ready: %v; going on %s after the return, settled after %s",
 					acknowledged, notReady, took.Round(time.Millisecond), time.Since(begin).Round(time.Millisecond))
 				if engine == "kafka" && slices.Contains([]string{"away", "half open"}, fault.name) && acknowledged > 0 {
@@ -214,14 +209,31 @@ func TestB9EnginesComeAndGo(t *testing.T) {
 	}
 }
 
+// keepOffering offers ten alerts every hundred milliseconds until ctx ends, and returns how many
+// were acknowledged.
+func (b *behind) keepOffering(ctx context.Context) (acknowledged int) {
+	pace := time.NewTicker(100 * time.Millisecond)
+	defer pace.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return acknowledged
+		case <-pace.C:
+		}
+		if err := b.offer(time.Second, 10); err == nil {
+			acknowledged += 10
+		}
+	}
+}
+
 // recovered waits until an alert is taken again and one more has its verdict.
-func (b *behind) recovered(within time.Duration) {
-	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.t.Context(), within)
+func (b *behind) recovered(t *testing.T, within time.Duration) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), within)
 	defer cancel()
 	for b.offer(within, 1) != nil {
 		if ctx.Err() != nil {
-			b.t.Fatalf("nothing is taken %s after the return", within)
+			t.Fatalf("nothing is taken %s after the return", within)
 		}
 	}
 	before := int64(-1)
@@ -240,6 +252,6 @@ func (b *behind) recovered(within time.Duration) {
 		return have > before || have >= int64(b.made), nil
 	})
 	if err != nil {
-		b.t.Fatalf("no verdict within %s of the return", within)
+		t.Fatalf("no verdict within %s of the return", within)
 	}
 }
