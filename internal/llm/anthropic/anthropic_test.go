@@ -11,7 +11,8 @@ import (
 )
 
 func open(s *simulated.Server, o llmtest.Options) llm.Provider {
-	return anthropic.New(anthropic.Config{BaseURL: simulated.BaseURL, Transport: s.Transport(), Key: o.Key, Limits: o.Limits})
+	base, transport := o.Reach(s)
+	return anthropic.New(anthropic.Config{BaseURL: base, Transport: transport, Key: o.Key, Limits: o.Limits})
 }
 
 func TestProvider(t *testing.T) {

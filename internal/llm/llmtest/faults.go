@@ -4,7 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log"
+	"net"
 	"net/http"
+	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -171,6 +176,46 @@ func (s Subject) network(t *testing.T) {
 	server.Close()
 	res, err := p.Complete(t.Context(), s.request())
 	_ = wrong(t, "no server", res, err, llm.KindNetwork)
+}
+
+// connecting fails before a request is sent: a name that is not known, a server that does not take
+// the connection in time, certificates that nobody vouches for, a server that speaks no TLS.
+func (s Subject) connecting(t *testing.T) {
+	foreign := httptest.NewUnstartedServer(http.NotFoundHandler())
+	foreign.Config.ErrorLog = log.New(io.Discard, "", 0)
+	foreign.StartTLS()
+	defer foreign.Close()
+	plain := httptest.NewServer(http.NotFoundHandler())
+	defer plain.Close()
+	dial := func(err error) http.RoundTripper {
+		tr := wire.Transport()
+		tr.DialContext = func(context.Context, string, string) (net.Conn, error) {
+			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: err}
+		}
+		return tr
+	}
+	for _, c := range []struct {
+		name, base string
+		transport  http.RoundTripper
+		kind       llm.Kind
+	}{
+		{"unknown name", "https://api.invalid", dial(&net.DNSError{Err: "no such host", Name: "api.invalid", IsNotFound: true}), llm.KindNetwork},
+		{"name server away", "https://api.invalid", dial(&net.DNSError{Err: "i/o timeout", Name: "api.invalid", IsTimeout: true, IsTemporary: true}), llm.KindTimeout},
+		{"connect timeout", "https://api.invalid", dial(os.ErrDeadlineExceeded), llm.KindTimeout},
+		{"certificate of a stranger", foreign.URL, wire.Transport(), llm.KindNetwork},
+		{"no TLS", strings.Replace(plain.URL, "http:", "https:", 1), wire.Transport(), llm.KindNetwork},
+	} {
+		if tr, ok := c.transport.(*http.Transport); ok {
+			defer tr.CloseIdleConnections()
+		}
+		_, p := s.start(t, simulated.Config{}, Options{BaseURL: c.base, Transport: c.transport})
+		for _, w := range ways(t) {
+			res, err := w.call(t.Context(), p, s.request())
+			if e := wrong(t, c.name+" "+w.name, res, err, c.kind); !e.Retryable() {
+				t.Errorf("%s %s: %v is not tried elsewhere", c.name, w.name, e)
+			}
+		}
+	}
 }
 
 // cut ends an answer before each of its bytes, torn and clean. Neither may pass for complete,

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -23,6 +24,17 @@ import (
 type Options struct {
 	Key    func(context.Context) (string, error)
 	Limits wire.Limits
+	// BaseURL and Transport, when set, take the place of those of the server.
+	BaseURL   string
+	Transport http.RoundTripper
+}
+
+// Reach is where a provider calls, and how: the server, or what the options say.
+func (o Options) Reach(s *simulated.Server) (base string, transport http.RoundTripper) {
+	if o.Transport != nil {
+		return o.BaseURL, o.Transport
+	}
+	return simulated.BaseURL, s.Transport()
 }
 
 // Open returns a provider that calls the server.
@@ -56,6 +68,7 @@ func Run(t *testing.T, s Subject) {
 	t.Run("C2_ErrorInsideStream", s.inside)
 	t.Run("C3_Times", s.times)
 	t.Run("C3_Network", s.network)
+	t.Run("C3_ConnectTLSAndDNS", s.connecting)
 	t.Run("C4_CutAnywhere", s.cut)
 	t.Run("C5_Stops", s.stops)
 	t.Run("C6_Envelopes", s.envelopes)

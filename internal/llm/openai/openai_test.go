@@ -11,7 +11,8 @@ import (
 
 func open(a openai.Abilities) llmtest.Open {
 	return func(s *simulated.Server, o llmtest.Options) llm.Provider {
-		return openai.New(openai.Config{BaseURL: simulated.BaseURL + "/v1", Transport: s.Transport(), Key: o.Key, Limits: o.Limits, Abilities: a})
+		base, transport := o.Reach(s)
+		return openai.New(openai.Config{BaseURL: base + "/v1", Transport: transport, Key: o.Key, Limits: o.Limits, Abilities: a})
 	}
 }
 
