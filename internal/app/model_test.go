@@ -59,6 +59,77 @@ func runNode(t *testing.T, o Options, fn func(context.Context, *Node) error) {
 	}
 }
 
+// B12: a process that ends in the middle of questions to a model applies nothing half-done; the next
+// asks them again at once and ends where an undisturbed one does.
+func TestB12QuestionsCutOffAreAskedAgain(t *testing.T) {
+	silent := make(chan struct{})
+	hanging := simulated.NewServer(simulated.Config{Script: func(int, *llm.Request) simulated.Step {
+		select {
+		case silent <- struct{}{}:
+		default:
+		}
+		return simulated.Step{Stall: &simulated.Stall{At: 0, For: time.Hour}}
+	}})
+	defer hanging.Close()
+	dir := t.TempDir()
+	o := asking(hanging)
+	o.Dir = dir
+	n, err := Open(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- n.Run(ctx) }()
+	alerts := many(n, t, 40, 0)
+	if err := n.Offer(ctx, alerts); err != nil {
+		t.Fatal(err)
+	}
+	<-silent // a question has left
+	if err := n.flow.waitDecided(ctx); err != nil {
+		t.Fatal(err)
+	}
+	asked, err := n.Engine.Consulting(ctx)
+	if err != nil || asked == 0 {
+		t.Fatalf("%d questions are open, %v", asked, err)
+	}
+	stop()
+	if err := cmp.Or(<-done, n.Close()); err != nil {
+		t.Fatal(err)
+	}
+
+	answering := simulated.NewServer(simulated.Config{})
+	defer answering.Close()
+	o = asking(answering)
+	o.Dir = dir
+	if n, err = Open(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop = context.WithTimeout(t.Context(), 45*time.Second) // less than a lease
+	defer stop()
+	go func() { done <- n.Run(ctx) }()
+	if err := n.Settled(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := n.Engine.Consulting(ctx); err != nil || left != 0 {
+		t.Errorf("%d questions are left, %v", left, err)
+	}
+	opinions := 0
+	for i := range alerts {
+		inv := verdictOf(ctx, t, n, &alerts[i])
+		if inv.Consultation != nil && inv.Consultation.Calls > 0 {
+			opinions++
+		}
+	}
+	if opinions == 0 {
+		t.Error("nobody was asked again")
+	}
+	stop()
+	if err := cmp.Or(<-done, n.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // freeTexts are the fields of a Wazuh record in which whoever causes an event can write, as
 // replacements of text that stands in the examples.
 var freeTexts = []string{"commandLine", "parentCommandLine", "currentDirectory", "originalFileName", "description", "full_log", "user", "url"}

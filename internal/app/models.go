@@ -289,9 +289,7 @@ func (n *Node) consultants() []stage {
 	if n.models == nil {
 		return nil
 	}
-	c := &pipeline.Consultant{
-		Engine: n.Engine, Ask: n.consult.Ask, Owner: n.State.Origin(), Slots: n.opts.Config.Models.Slots,
-	}
+	c := &pipeline.Consultant{Engine: n.Engine, Ask: n.consult.Ask, Owner: n.worker, Slots: n.opts.Config.Models.Slots}
 	c.Bus, c.Clock, c.Log = n.Bus, n.opts.Clock, n.opts.Log
 	n.resting = c.Resting
 	out := []stage{{"models", n.models.Run, always}, {"consultant", c.Run, c.Ready}}

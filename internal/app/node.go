@@ -101,8 +101,10 @@ type Node struct {
 	// background are loops of the parts that decide.
 	background []stage
 	ids        *id.Source
-	consult    *consult.Consultant
-	changes    changes
+	// worker names this process in leases.
+	worker  string
+	consult *consult.Consultant
+	changes changes
 	// resting says that no model can be asked now; nil without models.
 	resting func() bool
 
@@ -285,7 +287,15 @@ func (n *Node) build(ctx context.Context) (err error) {
 	return nil
 }
 
-func (n *Node) buildState() error {
+func (n *Node) buildState() (err error) {
+	// An embedded node is the only one on its database, in every life the same; of several processes
+	// each is another.
+	n.worker = n.State.Origin()
+	if !n.opts.Config.Embedded() {
+		if n.worker, err = n.ids.New(); err != nil {
+			return err
+		}
+	}
 	emitter, err := auditlog.NewEmitter(n.State.Origin())
 	if err != nil {
 		return err

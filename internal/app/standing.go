@@ -21,13 +21,9 @@ func (s *standing) level() investigate.Degradation {
 
 // shareLevel reports the level of this process's models until ctx ends.
 func (n *Node) shareLevel(ctx context.Context) error {
-	name, err := n.ids.New()
-	if err != nil {
-		return err
-	}
 	shared := &models.Standing{DB: n.State, Clock: n.opts.Clock}
 	return n.every(ctx, "level of the models", models.ReportEvery, func(ctx context.Context) error {
-		return shared.Report(ctx, name, n.models.Level())
+		return shared.Report(ctx, n.worker, n.models.Level())
 	})
 }
 

@@ -327,6 +327,7 @@ const (
 	renewJobs = `UPDATE model_job SET lease_until = $1 WHERE lease_owner = $2 AND investigation = $3`
 	ownedJob  = `SELECT input FROM model_job WHERE investigation = $1 AND lease_owner = $2`
 	deleteJob = `DELETE FROM model_job WHERE investigation = $1`
+	freeJobs  = `UPDATE model_job SET lease_owner = NULL, lease_until = NULL WHERE lease_owner = $1`
 	laterJob  = `UPDATE model_job SET lease_owner = NULL, lease_until = NULL, wake_at = $1 WHERE investigation = $2`
 )
 
@@ -341,6 +342,17 @@ func (e *Engine) RenewJobs(ctx context.Context, jobs []Job) error {
 		}
 		return nil
 	})
+}
+
+// FreeJobs ends the leases of a worker that is certainly not working any more, so that nobody waits
+// until they end by themselves: of a process that was killed and has started again. The attempts
+// count, so that a question that kills its worker is not asked for ever.
+func (e *Engine) FreeJobs(ctx context.Context, owner string) (n int64, err error) {
+	err = e.db.Update(ctx, func(tx store.Tx) (err error) {
+		n, err = tx.Exec(freeJobs, owner)
+		return err
+	})
+	return n, err
 }
 
 // FinishJobs applies what became of jobs, in one transaction with the audit events. A job whose
@@ -449,10 +461,10 @@ func (w *writer) reconsider(r *row) {
 	}
 }
 
-// Consulting tells how many jobs no worker has tried yet or is working on.
+// Consulting tells how many jobs no worker has tried yet, are due, or are worked on.
 func (e *Engine) Consulting(ctx context.Context) (n int64, err error) {
 	err = e.db.View(ctx, func(tx store.Tx) error {
-		return tx.QueryRow(`SELECT COUNT(*) FROM model_job WHERE attempts = 0 OR lease_owner IS NOT NULL`).Scan(&n)
+		return tx.QueryRow(`SELECT COUNT(*) FROM model_job WHERE attempts = 0 OR lease_owner IS NOT NULL OR wake_at <= $1`, e.cfg.Clock.Now().UnixMicro()).Scan(&n)
 	})
 	return n, err
 }

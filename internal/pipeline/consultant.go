@@ -20,7 +20,8 @@ type Consultant struct {
 	Engine *orchestrate.Engine
 	// Ask asks a model about one job. It must return when ctx ends.
 	Ask func(ctx context.Context, job *orchestrate.Job) orchestrate.Consulted
-	// Owner names this process in the leases.
+	// Owner names this process in the leases: no other running process may have the name. Leases of
+	// that name at the start are those of an earlier life of it.
 	Owner string
 	// Slots bounds the questions under way; 0 means 8.
 	Slots int
@@ -48,6 +49,16 @@ func (c *Consultant) Run(ctx context.Context) error {
 		c.Slots = 8
 	}
 	c.active, c.wake = map[string]orchestrate.Job{}, make(chan struct{}, 1)
+	err := c.retry(ctx, "state database", nil, func() error {
+		freed, err := c.Engine.FreeJobs(ctx, c.Owner)
+		if freed > 0 {
+			c.Log.Info("questions to models that were cut off are asked again", "questions", freed)
+		}
+		return err
+	})
+	if err != nil {
+		return ended(ctx, err)
+	}
 	done := make(chan orchestrate.Consulted, c.Slots)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return ended(ctx, c.listen(ctx)) })
