@@ -4,6 +4,9 @@ package detect
 type automaton struct {
 	shift uint
 	next  []uint16
+	// loud is the first of the states in which a literal ends: those come last, so that the walk
+	// tells them by their number.
+	loud int
 	// first and count give the outputs of a state in outs.
 	first []uint32
 	count []uint8
@@ -75,6 +78,7 @@ func (a *automaton) link(ends [][]output) {
 			}
 		}
 	}
+	ends = a.renumber(ends, queue)
 	a.first = make([]uint32, len(ends))
 	a.count = make([]uint8, len(ends))
 	for s, e := range ends {
@@ -82,4 +86,34 @@ func (a *automaton) link(ends [][]output) {
 		a.count[s] = uint8(min(len(e), 255))
 		a.outs = append(a.outs, e[:a.count[s]]...)
 	}
+}
+
+// renumber orders the states: the root, those without outputs from the root outwards, so that the
+// ones most visited lie together, and then those with outputs. It returns ends in that order.
+func (a *automaton) renumber(ends [][]output, queue []uint16) [][]output {
+	order := []uint16{0}
+	for _, loud := range []bool{false, true} {
+		for _, s := range queue {
+			if len(ends[s]) > 0 == loud {
+				order = append(order, s)
+			}
+		}
+		if !loud {
+			a.loud = len(order)
+		}
+	}
+	place := make([]uint16, len(order))
+	for at, s := range order {
+		place[s] = uint16(at)
+	}
+	width := 1 << a.shift
+	next, sorted := make([]uint16, len(a.next)), make([][]output, len(ends))
+	for at, s := range order {
+		sorted[at] = ends[s]
+		for sym := range width {
+			next[at<<a.shift|sym] = place[a.next[int(s)<<a.shift|sym]]
+		}
+	}
+	a.next = next
+	return sorted
 }

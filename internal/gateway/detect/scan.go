@@ -76,6 +76,7 @@ func (s *scanner) scan(text string) {
 		sym      = s.lex.symbols
 		latin    = s.lex.latin
 		next     = latin.next
+		loud     = latin.loud
 		grams    = s.grams
 		state    = int(next[spaceSymbol]) // as after a space
 		far      int                      // state of the foreign automaton
@@ -99,7 +100,7 @@ func (s *scanner) scan(text string) {
 				n++
 				s.ring[n&(maxLiteral-1)] = at
 				state = int(next[state<<6])
-				if latin.count[state] != 0 {
+				if state >= loud {
 					s.emit(latin, state, n, at)
 				}
 			}
@@ -120,7 +121,7 @@ func (s *scanner) scan(text string) {
 					n++
 					s.ring[n&(maxLiteral-1)] = at
 					state, space = int(next[state<<6]), true
-					if latin.count[state] != 0 {
+					if state >= loud {
 						s.emit(latin, state, n, at)
 					}
 				}
@@ -139,7 +140,7 @@ func (s *scanner) scan(text string) {
 			s.ring[n&(maxLiteral-1)] = at
 			state = int(next[state<<6|int(w)])
 			space = w == spaceSymbol
-			if latin.count[state] != 0 {
+			if state >= loud {
 				s.emit(latin, state, n, at+1)
 			}
 		}
@@ -164,7 +165,7 @@ func (s *scanner) scan(text string) {
 		n++
 		s.ring[n&(maxLiteral-1)] = int32(len(text))
 		state = int(next[state<<6])
-		if latin.count[state] != 0 {
+		if state >= loud {
 			s.emit(latin, state, n, int32(len(text)))
 		}
 	}
