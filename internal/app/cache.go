@@ -7,7 +7,7 @@ import (
 	"github.com/aluskort/aluskort/internal/engine/cache"
 	"github.com/aluskort/aluskort/internal/engine/cache/redis"
 	"github.com/aluskort/aluskort/internal/fp"
-	"github.com/aluskort/aluskort/internal/llm/spend"
+	"github.com/aluskort/aluskort/internal/gateway/models"
 )
 
 // openCache connects to the cache of the configuration. Without one nothing is cached between
@@ -45,7 +45,7 @@ func (n *Node) hotPatterns() fp.Hot {
 }
 
 // hotSpend is the cache as the meter of models uses it.
-func (n *Node) hotSpend() spend.Hot {
+func (n *Node) hotSpend() models.Hot {
 	if n.cache == nil {
 		return nil
 	}

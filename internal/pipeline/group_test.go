@@ -65,8 +65,25 @@ type tally struct {
 	mu      sync.Mutex
 	run     string
 	by      map[string]int
-	again   int // outcomes of alerts that were known
+	judged  map[string]int // batches that were evaluated
+	again   int            // outcomes of alerts that were known
 	changed chan struct{}
+}
+
+// witness is a source of evidence that tells when its member evaluates a batch.
+type witness struct {
+	weights
+	count *tally
+	who   string
+}
+
+func (w witness) Gather(ctx context.Context, subjects []evidence.Subject) ([]evidence.Finding, error) {
+	w.count.mu.Lock()
+	w.count.judged[w.who]++
+	close(w.count.changed)
+	w.count.changed = make(chan struct{})
+	w.count.mu.Unlock()
+	return w.weights.Gather(ctx, subjects)
 }
 
 func (c *tally) add(who string, out []orchestrate.Outcome) {
@@ -161,7 +178,7 @@ func shareADatabase(t *testing.T, broker string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	count := &tally{run: "run " + rand.Text() + " ", by: map[string]int{}, changed: make(chan struct{})}
+	count := &tally{run: "run " + rand.Text() + " ", by: map[string]int{}, judged: map[string]int{}, changed: make(chan struct{})}
 	log := new(lines)
 	fields := func(string, []byte) (alert.Fields, error) { return alert.Fields{}, nil }
 
@@ -185,7 +202,7 @@ func shareADatabase(t *testing.T, broker string) {
 		g := &gated{DB: db}
 		engine, err := orchestrate.New(orchestrate.Config{
 			DB: g, Outbox: store.NewOutbox(clock.System{}, 0), Audit: noAudit{}, Taxonomy: noTaxonomy{}, Planner: planner,
-			Sources: []evidence.Source{weights{}}, Fields: fields,
+			Sources: []evidence.Source{witness{weights{}, count, name}}, Fields: fields,
 			OnCommit: func(out []orchestrate.Outcome) { count.add(name, out) },
 		})
 		if err != nil {
@@ -223,12 +240,12 @@ func shareADatabase(t *testing.T, broker string) {
 		send(200)
 		count.until(ctx, t, "a wave", func() bool { both = count.by["two"] > 0; return count.total() == sent })
 	}
-	count.mu.Lock()
-	before := count.by["two"]
-	count.mu.Unlock()
 	gate.close()
+	count.mu.Lock()
+	before, judged := count.by["two"], count.judged["two"]
+	count.mu.Unlock()
 	send(2000)
-	count.until(ctx, t, "the work of one beside the frozen two", func() bool { return count.by["one"] > before })
+	count.until(ctx, t, "the work of one beside the frozen two", func() bool { return count.by["one"] > before && count.judged["two"] > judged })
 	link.Stall()
 	count.until(ctx, t, "one to do what two stands still over", func() bool { return count.total() == sent })
 	gate.open()

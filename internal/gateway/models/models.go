@@ -44,10 +44,13 @@ type Config struct {
 	// Emit is told, inside the transaction, that a limit of spending was passed.
 	Emit func(tx store.Tx, e Event) error
 	// Hot, if set, remembers whose quota is used up, so that asking again costs no transaction.
-	Hot spend.Hot
+	Hot Hot
 	// Notify is told about changes of level, breakers and providers, one at a time and in order.
 	Notify func(Event)
 }
+
+// Hot is what the meter needs of a cache.
+type Hot = spend.Hot
 
 // Budget are caps in US dollars; 0 takes the default of package spend.
 type Budget struct{ Soft, Hard, Hour, Investigation float64 }

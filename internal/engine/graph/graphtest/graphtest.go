@@ -28,6 +28,7 @@ func Run(t *testing.T, open Open) {
 	}{
 		{"training set reaches safety_life (T6)", testTrainingSet},
 		{"consequences", testConsequences},
+		{"shortest walk", testShortest},
 		{"nested zones", testNesting},
 		{"long chain", testChain},
 		{"dense hub", testHub},
@@ -172,6 +173,20 @@ func testConsequences(t *testing.T, b *bench) {
 	b.apply(t, graph.Change{Zones: []graph.Zone{{ID: "field", Class: graph.Downtime}}})
 	if c := b.consequence(t, asset("meter")); c.Class != graph.Downtime || c.Assumed {
 		t.Errorf("after the class became known: %+v", c)
+	}
+}
+
+// testShortest: of walks to classes of one weight the shortest counts, also against one that ends
+// before any zone.
+func testShortest(t *testing.T, b *bench) {
+	b.apply(t, graph.Change{
+		Assets: []graph.Asset{{ID: "near"}, {ID: "bare"}}, Zones: []graph.Zone{{ID: "z", Owner: "ada"}}, Models: []graph.Model{{ID: "m"}},
+		Edges: []graph.Edge{
+			edge(graph.ResidesIn, asset("near"), zone("z")), edge(graph.DeploysTo, model("m"), asset("near")), edge(graph.DeploysTo, model("m"), asset("bare")),
+		},
+	})
+	if c := b.consequence(t, asset("near")); c.Class != graph.Unknown || c.Asset != "near" || c.Zone != "z" || c.Owner != "ada" || len(c.Path) != 2 {
+		t.Errorf("%+v, want its own zone and not the bare asset behind the model", c)
 	}
 }
 

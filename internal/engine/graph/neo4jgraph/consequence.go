@@ -43,7 +43,8 @@ CALL { WITH s
 	}` + strongest
 
 	// strongest takes the worst class; of several, the shortest walk, and of those the first in the
-	// order of its nodes. At most eight zones around a zone count (graph.MaxNesting).
+	// order of its nodes. A chain begins with the zone that ends the path, hence one node where there
+	// is no chain. At most eight zones around a zone count (graph.MaxNesting).
 	strongest = `
 	OPTIONAL MATCH (asset)-[:RESIDES_IN]->(z:Zone {tenant_id: $tenant})
 	CALL { WITH z
@@ -58,7 +59,7 @@ CALL { WITH s
 		CASE WHEN model IS NULL OR asset IS NULL THEN [] ELSE ['asset' + asset.id] END +
 		CASE WHEN z IS NULL THEN [] ELSE ['zone' + z.id] END AS path
 	RETURN first, model, asset, chain, stated, class, path
-	ORDER BY class DESC, size(path) + size(coalesce(chain, [])), path LIMIT 1
+	ORDER BY class DESC, size(path) + size(coalesce(chain, [null])), path LIMIT 1
 }
 RETURN s.id AS id, coalesce(s.name, s.title) AS name, first {.id, .name, .owner} AS first, asset {.id, .name, .owner} AS asset,
 	CASE WHEN asset IS NULL THEN null ELSE model {.id, .name} END AS model,

@@ -3,16 +3,16 @@ package sqlgraph_test
 import (
 	"context"
 	"errors"
-	"path/filepath"
+	"os"
 	"testing"
 
 	"github.com/aluskort/aluskort/internal/clock"
 	"github.com/aluskort/aluskort/internal/engine/graph"
 	"github.com/aluskort/aluskort/internal/engine/graph/graphtest"
 	"github.com/aluskort/aluskort/internal/engine/graph/sqlgraph"
+	"github.com/aluskort/aluskort/internal/engine/store"
+	"github.com/aluskort/aluskort/internal/engine/store/dbtest"
 	"github.com/aluskort/aluskort/internal/engine/store/schema"
-	"github.com/aluskort/aluskort/internal/engine/store/sqlite"
-	"github.com/aluskort/aluskort/internal/id"
 )
 
 // open returns the graph of a new database, closed with the test.
@@ -27,19 +27,18 @@ func open(t testing.TB) graph.Graph {
 	return sqlgraph.New(db)
 }
 
-func database(t testing.TB) *sqlite.DB {
+func database(t testing.TB) store.DB {
 	t.Helper()
-	db, err := sqlite.Open(t.Context(), sqlite.Config{
-		Path: filepath.Join(t.TempDir(), "state.db"), Migrations: schema.FS, MigrationsDir: schema.SQLiteDir,
-		Clock: clock.System{}, IDs: id.NewSource(nil),
-	})
+	db, err := dbtest.Open(t, dbtest.Config{Migrations: schema.FS, SQLiteDir: schema.SQLiteDir, PostgresDir: schema.PostgresDir, Clock: clock.System{}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return db
 }
 
-func TestSuiteOnSQLite(t *testing.T) { graphtest.Run(t, open) }
+func TestMain(m *testing.M) { os.Exit(dbtest.Main(m)) }
+
+func TestSuite(t *testing.T) { graphtest.Run(t, open) }
 
 func TestClosedDatabaseIsUnavailable(t *testing.T) {
 	db := database(t)
@@ -56,4 +55,4 @@ func TestClosedDatabaseIsUnavailable(t *testing.T) {
 	}
 }
 
-func BenchmarkSQLite(b *testing.B) { graphtest.Benchmark(b, open(b)) }
+func BenchmarkSQL(b *testing.B) { graphtest.Benchmark(b, open(b)) }

@@ -36,3 +36,6 @@ CREATE TABLE graph_edge (
 );
 CREATE INDEX graph_edge_target ON graph_edge (target);
 CREATE INDEX graph_edge_origin ON graph_edge (origin, tenant, written_at);
+
+SELECT row_security('graph_node', 'tenant = current_tenant()');
+SELECT row_security('graph_edge', 'tenant = current_tenant()');
