@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -103,15 +102,4 @@ func (n *Node) graphChanged(reason error) {
 			ActorID: "consequence", SourceService: "orchestrator", Outcome: outcome,
 		}})
 	})
-}
-
-// errNoGraph says that this process has no graph.
-var errNoGraph = errors.New("no target of this process has the asset graph")
-
-// GraphHealth says whether the asset graph answers.
-func (n *Node) GraphHealth(ctx context.Context) error {
-	if n.assets.graph == nil {
-		return errNoGraph
-	}
-	return n.assets.graph.Health(ctx)
 }

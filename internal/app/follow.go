@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"maps"
 	"time"
 
 	"github.com/aluskort/aluskort/internal/knowledge/taxonomy"
@@ -45,15 +44,12 @@ func (n *Node) follow(ctx context.Context) error {
 func (n *Node) followTaxonomy(ctx context.Context) error {
 	n.changing.Lock()
 	defer n.changing.Unlock()
-	tax, err := n.readTaxonomy(ctx)
+	next, err := n.withStoredTaxonomy(ctx)
 	if err != nil {
 		return err
 	}
-	next := *n.know.Load()
-	next.taxonomy, next.digest = tax, maps.Clone(next.digest)
-	next.digest[partTaxonomy] = taxonomyDigest(tax)
 	n.steady.Lock()
 	defer n.steady.Unlock()
-	n.know.Store(&next)
+	n.know.Store(next)
 	return nil
 }

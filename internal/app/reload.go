@@ -48,15 +48,25 @@ func (n *Node) Reload(ctx context.Context, by string) (api.Reloaded, error) {
 func (n *Node) useTaxonomy(ctx context.Context, by string) error {
 	n.changing.Lock()
 	defer n.changing.Unlock()
-	tax, err := n.readTaxonomy(ctx)
+	next, err := n.withStoredTaxonomy(ctx)
 	if err != nil {
 		return err
+	}
+	_, err = n.use(ctx, by, next)
+	return err
+}
+
+// withStoredTaxonomy is what is in force, with the taxonomy that the database has now. The caller
+// holds changing.
+func (n *Node) withStoredTaxonomy(ctx context.Context) (*knowledge, error) {
+	tax, err := n.readTaxonomy(ctx)
+	if err != nil {
+		return nil, err
 	}
 	next := *n.know.Load()
 	next.taxonomy, next.digest = tax, maps.Clone(next.digest)
 	next.digest[partTaxonomy] = taxonomyDigest(tax)
-	_, err = n.use(ctx, by, &next)
-	return err
+	return &next, nil
 }
 
 // use puts knowledge into force once the record of it is durable. The caller holds changing.
