@@ -59,6 +59,7 @@ func (r *Relay) observe(ctx context.Context) error {
 	return r.db.View(ctx, func(tx Tx) error {
 		var rows int
 		var highest, oldest int64
+		r.out.startStock()
 		if err := tx.QueryRow(observeOutbox).Scan(&rows, &highest, &oldest); err != nil {
 			return fmt.Errorf("read outbox: %w", err)
 		}

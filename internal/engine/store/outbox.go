@@ -90,6 +90,8 @@ type Outbox struct {
 	acked    spans      // published, still in the table
 	pending  int        // committed and not published, as far as is known
 	counted  int64      // highest number of which pending took stock by reading the table
+	counting bool       // a reading of the table is under way
+	since    []int64    // numbers handed over while it is
 	oldest   int64      // creation of the oldest row in work or forgotten, 0 when there is none
 }
 
@@ -173,6 +175,9 @@ func (o *Outbox) handOver(rows []Outgoing) {
 		if m.Seq > o.counted {
 			o.pending++
 		}
+		if o.counting {
+			o.since = append(o.since, m.Seq)
+		}
 		if o.shared {
 			continue
 		}
@@ -207,7 +212,26 @@ func (o *Outbox) isShared() bool {
 func (o *Outbox) observe(rows int, highest, oldest int64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.pending, o.counted, o.oldest = rows, highest, oldest
+	o.count(rows, highest)
+	o.oldest = oldest
+}
+
+// startStock comes before the table is read for takeStock or observe: what is handed over from
+// here on may be missing in what the reading finds.
+func (o *Outbox) startStock() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.counting, o.since = true, o.since[:0]
+}
+
+// count takes over what a reading found and adds what came after it; mu is held.
+func (o *Outbox) count(rows int, highest int64) {
+	o.pending, o.counted, o.counting = rows, highest, false
+	for _, seq := range o.since {
+		if seq > highest {
+			o.pending++
+		}
+	}
 }
 
 // forget drops the queue; mu is held.
@@ -259,12 +283,7 @@ func (o *Outbox) startScan() {
 func (o *Outbox) takeStock(rows int, highest int64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.pending, o.counted = rows, highest
-	for _, m := range o.queue {
-		if m.Seq > highest {
-			o.pending++
-		}
-	}
+	o.count(rows, highest)
 }
 
 // unpublished removes the rows from page that are published already and marks the rest as

@@ -194,6 +194,7 @@ func (r *Relay) page(ctx context.Context, count bool) (page []Outgoing, err erro
 		if count {
 			var n int
 			var highest int64
+			r.out.startStock()
 			if err := tx.QueryRow(stockOutbox).Scan(&n, &highest); err != nil {
 				return err
 			}

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/aluskort/aluskort/internal/clock"
 )
 
 // TestSpans compares the ranges with a plain set.
@@ -54,5 +56,28 @@ func TestBulkText(t *testing.T) {
 	got := bulkText(bulkShape{"INSERT INTO t (a, b)", "ON CONFLICT DO NOTHING", 2, 2})
 	if want := "INSERT INTO t (a, b) VALUES ($1,$2),($3,$4) ON CONFLICT DO NOTHING"; got != want {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// TestStockIsTakenWhileRowsArrive: what commits between the reading of the table and the moment
+// its answer is taken over counts, whatever the answer says.
+func TestStockIsTakenWhileRowsArrive(t *testing.T) {
+	o := NewOutbox(clock.System{}, 2)
+	row := func(seq int64) []Outgoing { return []Outgoing{{Seq: seq, Message: Message{Topic: "t"}}} }
+	for seq := range int64(4) {
+		o.handOver(row(seq + 1))
+	}
+	o.startStock()
+	o.handOver(row(4 + 1)) // not in the answer
+	o.takeStock(4, 4)
+	if rows, _ := o.lag(); rows != 5 {
+		t.Errorf("lag %d rows, want 5", rows)
+	}
+	o.startStock()
+	o.handOver(row(6)) // in the answer
+	o.takeStock(6, 6)
+	o.handOver(row(7))
+	if rows, _ := o.lag(); rows != 7 {
+		t.Errorf("lag %d rows, want 7", rows)
 	}
 }
