@@ -117,7 +117,7 @@ type Info struct {
 	Name    string
 	Size    int64     // bytes
 	SHA256  string    // of the bytes, in lower-case hex
-	Created time.Time // by the clock of the store
+	Created time.Time // when it was put, by the clock of the store or of who put it
 	Protection
 	// Enforced says that the store itself refuses a deletion that the protection forbids,
 	// whatever the credentials. Without it only this program refuses, and whoever reaches the

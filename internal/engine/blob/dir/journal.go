@@ -24,9 +24,10 @@ const (
 	// frameBytes bounds what one sync makes durable, so that the first of a crowd need not wait
 	// for all.
 	frameBytes = 8 << 20
-	// maxSealed is how many journals may wait to be settled. More means that the disk takes writes
-	// and cannot keep them; then nothing more is taken.
+	// maxSealed is how many journals may wait to be settled. Then writers wait as well, and no
+	// longer than patience: a disk that takes writes and cannot keep them is no place for more.
 	maxSealed = 8
+	patience  = 10 * time.Second
 	// settleWidth is how many files are synced at the same time.
 	settleWidth = 16
 	// settleAgain is the pause before a journal that could not be settled is tried again.
@@ -47,6 +48,7 @@ type journal struct {
 	written   chan struct{} // closed when the writer has ended
 	settled   chan struct{} // closed when the settler has ended
 	wake      chan struct{}
+	progress  chan struct{} // holds a token after the settler has tried a journal
 	recovered int
 
 	// Owned by the writer.
@@ -77,6 +79,7 @@ func openJournal(d disk, cfg Config, root string) (*journal, error) {
 		disk: d, clock: cfg.Clock, root: root, limit: cfg.JournalBytes,
 		requests: make(chan *request), closing: make(chan struct{}), written: make(chan struct{}),
 		settled: make(chan struct{}), wake: make(chan struct{}, 1),
+		progress: make(chan struct{}, 1),
 	}
 	if err := j.recover(); err != nil {
 		return nil, err
@@ -187,11 +190,8 @@ func (j *journal) append(frame []byte) error {
 
 // ready opens a new journal when there is none.
 func (j *journal) ready() error {
-	j.mu.Lock()
-	waiting, failed := len(j.sealed), j.failed
-	j.mu.Unlock()
-	if waiting > maxSealed {
-		return fmt.Errorf("%d journals wait to be settled: %w", waiting, errors.Join(failed, errors.New("the disk is too slow")))
+	if err := j.room(); err != nil {
+		return err
 	}
 	if j.open != nil {
 		return nil
@@ -207,6 +207,32 @@ func (j *journal) ready() error {
 	}
 	j.open, j.size, j.active = f, 0, sealed{file: name}
 	return nil
+}
+
+// room waits until there are not too many journals to settle, unless they cannot be.
+func (j *journal) room() error {
+	var timer *time.Timer
+	for {
+		j.mu.Lock()
+		waiting, failed := len(j.sealed), j.failed
+		j.mu.Unlock()
+		switch {
+		case waiting <= maxSealed:
+			return nil
+		case failed != nil:
+			return fmt.Errorf("%d journals wait to be settled: %w", waiting, failed)
+		case timer == nil:
+			timer = j.clock.NewTimer(patience)
+			defer timer.Stop()
+		}
+		select {
+		case <-j.progress:
+		case <-timer.C:
+			return fmt.Errorf("%d journals wait to be settled: the disk is too slow", waiting)
+		case <-j.closing:
+			return errClosed
+		}
+	}
 }
 
 // seal hands the journal to the settler.
@@ -225,9 +251,11 @@ func (j *journal) seal() {
 	j.poke()
 }
 
-func (j *journal) poke() {
+func (j *journal) poke() { signal(j.wake) }
+
+func signal(token chan<- struct{}) {
 	select {
-	case j.wake <- struct{}{}:
+	case token <- struct{}{}:
 	default:
 	}
 }
@@ -284,6 +312,7 @@ func (j *journal) settleAll() {
 			j.sealed = j.sealed[1:]
 		}
 		j.mu.Unlock()
+		signal(j.progress)
 		if err != nil {
 			oldest.suspect = true
 			return

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/minio/minio-go/v7"
 	"golang.org/x/sync/errgroup"
@@ -21,6 +22,9 @@ const (
 	largest = 5 << 30
 	// digestKey is the metadata that holds the SHA-256 of an object.
 	digestKey = "Sha256"
+	// createdKey is the metadata that holds when an object was put, in RFC 3339. Stores change their
+	// own time of an object when it is copied, replicated or pushed down by another version.
+	createdKey = "Created"
 )
 
 func (b *Bucket) contentKey(tenant, digest string) (string, error) {
@@ -39,7 +43,10 @@ func (b *Bucket) create(ctx context.Context, key string, body io.ReadSeeker, siz
 		return minio.UploadInfo{}, fmt.Errorf("%w: digest %q", blob.ErrInvalid, digest)
 	}
 	opts := minio.PutObjectOptions{
-		UserMetadata:         map[string]string{digestKey: digest, "x-amz-checksum-sha256": base64.StdEncoding.EncodeToString(sum)},
+		UserMetadata: map[string]string{
+			digestKey: digest, createdKey: b.cfg.Clock.Now().Format(time.RFC3339),
+			"x-amz-checksum-sha256": base64.StdEncoding.EncodeToString(sum),
+		},
 		DisableContentSha256: true, // the digest is signed as a whole, not in chunks
 	}
 	opts.SetMatchETagExcept("*")

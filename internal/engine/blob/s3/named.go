@@ -179,8 +179,13 @@ func (b *Bucket) describe(ctx context.Context, key, name string) (info blob.Info
 func about(o *minio.ObjectInfo, name string) (blob.Info, error) {
 	info := blob.Info{Name: name, Size: o.Size, Created: o.LastModified.UTC()}
 	for k, v := range o.UserMetadata {
-		if strings.EqualFold(k, digestKey) {
+		switch {
+		case strings.EqualFold(k, digestKey):
 			info.SHA256 = v
+		case strings.EqualFold(k, createdKey):
+			if at, err := time.Parse(time.RFC3339, v); err == nil {
+				info.Created = at.UTC()
+			}
 		}
 	}
 	if info.SHA256 == "" {
