@@ -94,7 +94,8 @@ func TestWriteSkewIsRunAgain(t *testing.T) {
 	if n := numberOf(t, db, `SELECT COUNT(*) FROM item`); n != 1 {
 		t.Errorf("%d are on duty, want 1", n)
 	}
-	if runs[0]+runs[1] != 3 || hooks[0] != 1 || hooks[1] != 1 {
+	// The loser may be refused more than once: until the winner's commit is over.
+	if slices.Min(runs) != 1 || slices.Max(runs) < 2 || hooks[0] != 1 || hooks[1] != 1 {
 		t.Errorf("ran %v times with %v hooks", runs, hooks)
 	}
 }

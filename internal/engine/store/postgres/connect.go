@@ -19,6 +19,20 @@ import (
 // maxStatements bounds the prepared statements that one connection keeps.
 const maxStatements = 512
 
+// planning are settings of every session that runs the store's statements. These look up keys and
+// walk along indexes; none is better off reading a whole table. Left to itself the server plans by
+// the size that a table had when it was last analysed: in the first minutes after a start, and
+// after each growth, it joins by reading all of investigation for every key. That also locks
+// the table as a whole against serialisation, so that transactions side by side abort each other.
+// A plan depends on no parameter for the same reason and is made once per connection.
+var planning = map[string]string{
+	"enable_seqscan":   "off",
+	"enable_hashjoin":  "off",
+	"enable_mergejoin": "off",
+	"plan_cache_mode":  "force_generic_plan",
+	"jit":              "off", // compiling costs more than any of them; a table read in spite of the above would set it off
+}
+
 // poolSettings makes the settings of the pool from cfg.
 func poolSettings(cfg Config) (*pgxpool.Config, error) {
 	if !plainName(cfg.Schema) {
@@ -36,6 +50,11 @@ func poolSettings(cfg Config) (*pgxpool.Config, error) {
 	// A client that hangs in the middle of a transaction would hold its locks for ever.
 	c.RuntimeParams["idle_in_transaction_session_timeout"] = strconv.FormatInt((2 * cfg.StatementTimeout).Milliseconds(), 10)
 	c.RuntimeParams["client_encoding"] = "UTF8"
+	for name, value := range planning {
+		if _, chosen := c.RuntimeParams[name]; !chosen { // by the connection string
+			c.RuntimeParams[name] = value
+		}
+	}
 	if c.RuntimeParams["application_name"] == "" {
 		c.RuntimeParams["application_name"] = "aluskort"
 	}

@@ -2,12 +2,15 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"io/fs"
 	"os"
+	"strings"
 	"sync"
 	"testing"
+	"testing/fstest"
 
 	"github.com/jackc/pgx/v5"
 	"go.uber.org/goleak"
@@ -87,4 +90,43 @@ func TestSuite(t *testing.T) {
 		}
 		return db, nil
 	})
+}
+
+// TestKeysAreLookedUpInTablesThatJustGrew: statistics come a minute late, and a table that is read
+// as a whole is locked as a whole.
+func TestKeysAreLookedUpInTablesThatJustGrew(t *testing.T) {
+	db := mustOpen(t, config(t, schemaOf(t), fstest.MapFS{"0001_start.sql": {Data: []byte(
+		`CREATE TABLE item (id BIGINT PRIMARY KEY, name TEXT NOT NULL);
+		CREATE TABLE part (key BYTEA, item BIGINT, PRIMARY KEY (key, item));`)}}))
+	const explain = `EXPLAIN SELECT i.name FROM part p JOIN item i ON i.id = p.item WHERE p.key = $1`
+	var plan strings.Builder
+	err := db.Update(t.Context(), func(tx store.Tx) error {
+		plan.Reset()
+		for _, insert := range []string{
+			`INSERT INTO item SELECT n, repeat('x', 100) FROM generate_series(1, 300) n`,
+			`INSERT INTO part SELECT decode(md5(n::text), 'hex'), n FROM generate_series(1, 300) n`,
+		} {
+			if _, err := tx.Exec(insert); err != nil {
+				return err
+			}
+		}
+		rows, err := tx.Query(explain, []byte("key"))
+		if err != nil {
+			return err
+		}
+		for rows.Next() {
+			var line string
+			if err := rows.Scan(&line); err != nil {
+				return err
+			}
+			plan.WriteString(line + "\n")
+		}
+		return errors.Join(rows.Err(), rows.Close())
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(plan.String(), "Seq Scan") || !strings.Contains(plan.String(), "Index") {
+		t.Errorf("the plan reads a whole table:\n%s", plan.String())
+	}
 }

@@ -170,6 +170,9 @@ func (db *DB) migrate(ctx context.Context, c *pgx.Conn, connect *pgx.ConnConfig,
 	// A migration may rewrite a large table.
 	connect.RuntimeParams["statement_timeout"] = "0"
 	connect.RuntimeParams["idle_in_transaction_session_timeout"] = "0"
+	for name := range planning {
+		delete(connect.RuntimeParams, name)
+	}
 	return withSQL(connect, func(std *sql.DB) error {
 		left, err := pending(ctx, c, std, files)
 		if err != nil || len(left) == 0 {
