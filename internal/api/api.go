@@ -21,12 +21,15 @@ type API struct {
 	budget  budget
 	keys    *answers
 	refused *refusals
+	// admission is what each tenant may send.
+	admission *admission
 	// description is the OpenAPI document.
 	description []byte
 
 	requests *ops.Vec
 	seconds  *ops.Distribution
 	records  *ops.Vec
+	limited  *ops.Vec
 }
 
 // endpoint is one method on one path.
@@ -50,11 +53,13 @@ func New(cfg Config) (*API, error) {
 	if cfg.Offer != nil {
 		a.produce = newCoalescer(cfg.Offer, cfg.Limits.Produce)
 	}
+	a.admission = newAdmission(cfg.Clock, cfg.Limits)
 	a.refused = newRefusals(cfg.Record, cfg.Clock, cfg.Limits.Produce)
 	a.requests = cfg.Metrics.NewCounter("aluskort_http_requests_total", "Requests answered.", "path", "method", "code")
 	a.seconds = cfg.Metrics.NewHistogram("aluskort_http_request_seconds", "Time to answer.",
 		[]float64{0.005, 0.025, 0.1, 0.5, 2.5, 10}, "path")
 	a.records = cfg.Metrics.NewCounter("aluskort_intake_records_total", "Records that the HTTP intake took, by what became of them.", "source", "outcome")
+	a.limited = cfg.Metrics.NewCounter("aluskort_intake_limited_total", "Intake requests refused because their tenant sent more than its rate.", "tenant")
 	var err error
 	if a.description, err = a.OpenAPI(false); err != nil {
 		return nil, err

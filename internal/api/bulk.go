@@ -229,7 +229,7 @@ func writeBulk(w http.ResponseWriter, p *Problem) {
 		kind = "parse_exception"
 	case CodeRecordTooLarge, CodeBodyTooLarge:
 		kind = "content_too_long_exception"
-	case CodeNotReady, CodeOverloaded, CodeUnavailable, CodeCredentials:
+	case CodeNotReady, CodeOverloaded, CodeRateLimited, CodeUnavailable, CodeCredentials:
 		kind = "es_rejected_execution_exception"
 	}
 	if p.RetryAfter > 0 {

@@ -198,7 +198,7 @@ func hecOf(r *http.Request, p *Problem) hecCode {
 		return hecNoData
 	case CodeNothingAccepted, CodeEncoding, CodeInvalid, CodeInvalidJSON, CodeMediaType:
 		return hecInvalidFormat
-	case CodeNotReady, CodeOverloaded, CodeUnavailable, CodeCredentials:
+	case CodeNotReady, CodeOverloaded, CodeRateLimited, CodeUnavailable, CodeCredentials:
 		return hecBusy
 	case CodeRecordTooLarge, CodeBodyTooLarge:
 		return hecTooLarge

@@ -149,6 +149,9 @@ type Limits struct {
 	// LagRows and LagAge of the outbox close the intake, 10,000 and 30 s.
 	LagRows int
 	LagAge  time.Duration
+	// TenantRate is how many records a second a tenant may send to this process, 0 for no limit;
+	// TenantBurst is how many at once after a rest, a minute's worth.
+	TenantRate, TenantBurst int
 	// File is the largest file of intelligence or techniques, 1 GiB after unpacking.
 	File int64
 }
@@ -164,6 +167,9 @@ func (l Limits) withDefaults() Limits {
 	def((*int64)(&l.Produce), int64(10*time.Second))
 	def((*int64)(&l.LagAge), int64(30*time.Second))
 	def(&l.File, 1<<30)
+	if l.TenantBurst <= 0 {
+		l.TenantBurst = 60 * l.TenantRate
+	}
 	if l.LagRows <= 0 {
 		l.LagRows = 10_000
 	}

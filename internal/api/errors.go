@@ -43,6 +43,7 @@ const (
 	CodeNotReady          Code = "not_ready"
 	CodeUnavailable       Code = "unavailable"
 	CodeOverloaded        Code = "overloaded"
+	CodeRateLimited       Code = "rate_limited"
 	CodeInternal          Code = "internal"
 )
 
@@ -80,6 +81,7 @@ func Catalogue() map[Code]Entry {
 		CodeNotReady:          {http.StatusServiceUnavailable, "not ready"},
 		CodeUnavailable:       {http.StatusServiceUnavailable, "an engine does not answer"},
 		CodeOverloaded:        {http.StatusServiceUnavailable, "too much is in work"},
+		CodeRateLimited:       {http.StatusTooManyRequests, "the tenant sends too much"},
 		CodeInternal:          {http.StatusInternalServerError, "internal error"},
 	}
 }

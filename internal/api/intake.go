@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/aluskort/aluskort/internal/alert"
 	"github.com/aluskort/aluskort/internal/audit"
@@ -83,7 +84,11 @@ func (a *API) take(r *http.Request, read func(io.Reader, *intake) error) (*Recei
 // receive reads a body into records and lets finish make them durable. The body's memory is
 // booked until then.
 func (a *API) receive(r *http.Request, read func([]byte, *intake) error, finish func(*intake) error) error {
+	tenant := caller(r.Context()).Tenant
 	if err := a.mayTake(); err != nil {
+		return err
+	}
+	if err := a.mayTakeFrom(tenant); err != nil {
 		return err
 	}
 	body, release, err := a.body(r)
@@ -91,8 +96,10 @@ func (a *API) receive(r *http.Request, read func([]byte, *intake) error, finish 
 	if err != nil {
 		return err
 	}
-	in := &intake{api: a, tenant: caller(r.Context()).Tenant, receipt: Receipt{Rejected: []Rejected{}}}
-	if err := read(body, in); err != nil {
+	in := &intake{api: a, tenant: tenant, receipt: Receipt{Rejected: []Rejected{}}}
+	err = read(body, in)
+	a.admission.charge(tenant, in.records)
+	if err != nil {
 		var p *Problem
 		if errors.As(err, &p) {
 			return err
@@ -111,6 +118,16 @@ func (a *API) mayTake() error {
 		return retryable(CodeOverloaded, 5, nil, "%d messages wait to be published, the oldest for %s", rows, age.Round(1e9))
 	}
 	return nil
+}
+
+// mayTakeFrom refuses a tenant that sends more than its rate.
+func (a *API) mayTakeFrom(tenant string) error {
+	wait := a.admission.wait(tenant)
+	if wait == 0 {
+		return nil
+	}
+	a.limited.Add(1, tenant)
+	return retryable(CodeRateLimited, int(wait/time.Second), nil, "%s sends more than %d records a second; nothing of the request was taken", tenant, a.cfg.Limits.TenantRate)
 }
 
 // add takes one record; an error ends the request and nothing of it is taken.

@@ -222,15 +222,20 @@ func limitedFake(t testing.TB, limits api.Limits) *fake {
 	return f
 }
 
+// everybody takes every token for that of a tenant of this name.
 type everybody struct{}
 
-func (everybody) Verify(string) (token.Record, error) {
-	return token.Record{Name: "all", Tenant: "default", Roles: token.Roles()}, nil
+func (everybody) Verify(secret string) (token.Record, error) {
+	return token.Record{Name: "all", Tenant: secret, Roles: token.Roles()}, nil
 }
 
 func (f *fake) post(path, body string) *httptest.ResponseRecorder {
+	return f.postAs("default", path, body)
+}
+
+func (f *fake) postAs(tenant, path, body string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest("POST", path, strings.NewReader(body))
-	r.Header.Set("Authorization", "Bearer x")
+	r.Header.Set("Authorization", "Bearer "+tenant)
 	w := httptest.NewRecorder()
 	f.api.ServeHTTP(w, r)
 	return w
@@ -269,6 +274,56 @@ func TestFaultA5Unavailable(t *testing.T) {
 		}
 		if name == "dead letters fail" && len(f.calls) > 0 {
 			t.Errorf("alerts were offered although the refused record could not be kept")
+		}
+	}
+}
+
+// TestFaultD4OneTenantFloods: a tenant is held to its rate and told when to come back; the others do
+// not notice. Whoever was refused lost nothing: the same request is taken later.
+func TestFaultD4OneTenantFloods(t *testing.T) {
+	one := plain(t)
+	many := strings.Repeat(one+"\n", 50)
+	synctest.Test(t, func(t *testing.T) {
+		f := limitedFake(t, api.Limits{TenantRate: 10, TenantBurst: 100})
+		for i := range 2 {
+			if w := f.postAs("loud", "/v1/ingest/auto", many); w.Code != http.StatusAccepted {
+				t.Fatalf("request %d of the burst: %d %s", i, w.Code, w.Body)
+			}
+		}
+		w := f.postAs("loud", "/v1/ingest/auto", one)
+		if p := (answer{w.Code, w.Header(), w.Body.String()}).problem(t); p.Code != api.CodeRateLimited || w.Code != http.StatusTooManyRequests || w.Header().Get("Retry-After") != "1" {
+			t.Errorf("beyond the burst: %d %s, Retry-After %q", w.Code, w.Body, w.Header().Get("Retry-After"))
+		}
+		if w := f.postAs("loud", "/_bulk", `{"create":{"_index":"x"}}`+"\n"+one+"\n"); w.Code != http.StatusTooManyRequests || !strings.Contains(w.Body.String(), "es_rejected_execution_exception") {
+			t.Errorf("bulk: %d %s", w.Code, w.Body)
+		}
+		if w := f.postAs("loud", "/services/collector/event", `{"event":`+one+`}`); w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") != "1" {
+			t.Errorf("collector: %d %s", w.Code, w.Body)
+		}
+		for i := range 20 {
+			if w := f.postAs("quiet", "/v1/ingest/auto", one); w.Code != http.StatusAccepted {
+				t.Errorf("the other tenant, request %d: %d %s", i, w.Code, w.Body)
+			}
+		}
+		before := len(f.calls)
+		time.Sleep(time.Second) // of the bubble's clock
+		if w := f.postAs("loud", "/v1/ingest/auto", many); w.Code != http.StatusAccepted || len(f.calls) != before+1 || f.calls[before] != 50 {
+			t.Errorf("a second later: %d %s, calls %v", w.Code, w.Body, f.calls[before:])
+		}
+		// The large request was let in on little credit and is paid for now: 50 records, 10 of them due.
+		if w := f.postAs("loud", "/v1/ingest/auto", one); w.Header().Get("Retry-After") != "5" {
+			t.Errorf("after a request beyond the credit: %d, Retry-After %q", w.Code, w.Header().Get("Retry-After"))
+		}
+	})
+}
+
+// TestNoRateIsNoLimit: a single tenant on its own machine may send what the machine takes.
+func TestNoRateIsNoLimit(t *testing.T) {
+	f := newFake(t)
+	many := strings.Repeat(plain(t)+"\n", 500)
+	for range 10 {
+		if w := f.post("/v1/ingest/auto", many); w.Code != http.StatusAccepted {
+			t.Fatalf("%d %s", w.Code, w.Body)
 		}
 	}
 }

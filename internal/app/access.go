@@ -36,6 +36,7 @@ func (n *Node) NewAPI(tokens api.Verifier, peers *mtls.Identity, health *ops.Hea
 	c := api.Config{
 		Registry: n.Registry, Tokens: tokens, Health: health, Metrics: metrics, Clock: n.opts.Clock, Log: n.opts.Log,
 		Record: n.Record, Owner: n.opts.Config.Tenant, Models: n.askable(),
+		Limits: api.Limits{TenantRate: n.opts.Config.Intake.TenantRate},
 	}
 	if peers != nil {
 		c.Peer = peers.Peer

@@ -35,6 +35,7 @@ type Config struct {
 	// Listen is the address of the API and the intake. Loopback unless told otherwise.
 	Listen string `yaml:"listen"`
 	Log    Log    `yaml:"log"`
+	Intake Intake `yaml:"intake"`
 	Fold   Fold   `yaml:"fold"`
 	Rules  Rules  `yaml:"rules"`
 	Reason Reason `yaml:"reason"`
@@ -188,6 +189,13 @@ type Log struct {
 	Level string `yaml:"level"`
 	// Format is text or json.
 	Format string `yaml:"format"`
+}
+
+// Intake is what clients may send.
+type Intake struct {
+	// TenantRate is how many records a second one tenant may send to one process; 0 is no limit. A
+	// minute's worth may come at once after a rest. What is above it is answered with 429.
+	TenantRate int `yaml:"tenant_rate"`
 }
 
 // Fold is how repeats are folded.
@@ -472,6 +480,9 @@ func (c *Config) Check() error {
 	}
 	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
 		wrong("listen", "%q is not host:port: %v", c.Listen, err)
+	}
+	if c.Intake.TenantRate < 0 {
+		wrong("intake.tenant_rate", "%d: give records a second, or 0 for no limit", c.Intake.TenantRate)
 	}
 	if w := time.Duration(c.Fold.Window); w < time.Minute || w > 24*time.Hour {
 		wrong("fold.window", "%s; use 1m to 24h", w)
