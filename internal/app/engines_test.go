@@ -3,6 +3,8 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,6 +13,7 @@ import (
 	"time"
 
 	"github.com/aluskort/aluskort/internal/alert"
+	"github.com/aluskort/aluskort/internal/asset/consequence"
 	"github.com/aluskort/aluskort/internal/bench"
 	"github.com/aluskort/aluskort/internal/clock"
 	"github.com/aluskort/aluskort/internal/config"
@@ -20,6 +23,7 @@ import (
 	"github.com/aluskort/aluskort/internal/engine/faultproxy"
 	"github.com/aluskort/aluskort/internal/engine/store/dbtest"
 	"github.com/aluskort/aluskort/internal/ingest"
+	"github.com/aluskort/aluskort/internal/orchestrate"
 )
 
 // awayEnv is how long an engine is away in the tests below, as a duration; 4 s by default, 60 s in
@@ -29,9 +33,11 @@ const awayEnv = "ALUSKORT_ENGINE_AWAY"
 // returnWithin is how soon everything has to go on once an engine is back (FAULTS B9).
 const returnWithin = 10 * time.Second
 
-// behind is a node on Kafka and PostgreSQL, each behind a proxy that breaks.
+// behind is a node on Kafka and PostgreSQL, and on Redis and Neo4j where they are known, each behind
+// a proxy that breaks.
 type behind struct {
 	t       *testing.T
+	dir     string
 	node    *Node
 	proxies map[string]*faultproxy.Proxy
 	made    int
@@ -40,25 +46,27 @@ type behind struct {
 
 func newBehind(t *testing.T) *behind {
 	t.Helper()
-	b := &behind{t: t, proxies: map[string]*faultproxy.Proxy{}, g: bench.NewGenerator(7, time.Date(2026, 3, 4, 5, 0, 0, 0, time.UTC))}
+	b := &behind{t: t, dir: t.TempDir(), proxies: map[string]*faultproxy.Proxy{}, g: bench.NewGenerator(7, time.Date(2026, 3, 4, 5, 0, 0, 0, time.UTC))}
 	broker := enginetest.Address(t, "kafka")
-	url, password := dbtest.Database(t)
-	start := func(name, target string) *faultproxy.Proxy {
-		p, err := faultproxy.Start(target, clock.System{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = p.Close() })
-		b.proxies[name] = p
-		return p
-	}
-	kafka := start("kafka", broker)
-	_, rest, _ := strings.Cut(url, "@")
+	database, password := dbtest.Database(t)
+	kafka := b.proxy("kafka", broker)
+	_, rest, _ := strings.Cut(database, "@")
 	place, _, _ := strings.Cut(rest, "/")
-	postgres := start("postgres", place)
 
 	c := config.Default()
-	c.Bus.Brokers, c.Store.URL, c.Store.PasswordFile = []string{broker}, strings.Replace(url, place, postgres.Addr(), 1), password
+	c.Bus.Brokers, c.Store.URL, c.Store.PasswordFile = []string{broker}, strings.Replace(database, place, b.proxy("postgres", place).Addr(), 1), password
+	if enginetest.Known("redis") {
+		c.Cache.User, c.Cache.PasswordFile = b.account("redis")
+		c.Cache.Addresses = []string{b.proxies["redis"].Addr()}
+	}
+	if enginetest.Known("neo4j") {
+		c.Graph.User, c.Graph.PasswordFile = b.account("neo4j")
+		c.Graph.URI = "bolt://" + b.proxies["neo4j"].Addr()
+	}
+	c.Org = filepath.Join(b.dir, "org.yaml")
+	if err := os.WriteFile(c.Org, plant(), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	admin, err := bus.Open(t.Context(), BusConfig(&c, clock.System{}, nil))
 	if err != nil {
 		t.Fatal(err)
@@ -70,7 +78,7 @@ func newBehind(t *testing.T) *behind {
 		t.Fatal(err)
 	}
 	bustest.Empty(t, broker)
-	b.node, err = Open(context.Background(), Options{Dir: filepath.Join(t.TempDir(), "state"), Config: c, BusDial: kafka.Dial})
+	b.node, err = Open(context.Background(), Options{Dir: filepath.Join(b.dir, "state"), Config: c, BusDial: kafka.Dial})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,6 +92,44 @@ func newBehind(t *testing.T) *behind {
 		}
 	})
 	return b
+}
+
+// proxy puts a proxy before an engine.
+func (b *behind) proxy(engine, target string) *faultproxy.Proxy {
+	b.t.Helper()
+	p, err := faultproxy.Start(target, clock.System{})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(func() { _ = p.Close() })
+	b.proxies[engine] = p
+	return p
+}
+
+// account puts a proxy before an engine that has its account in its address.
+func (b *behind) account(engine string) (user, passwordFile string) {
+	b.t.Helper()
+	u, err := url.Parse(enginetest.Address(b.t, engine))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.proxy(engine, u.Host)
+	password, _ := u.User.Password()
+	passwordFile = filepath.Join(b.dir, engine+"-password")
+	if err := os.WriteFile(passwordFile, []byte(password+"\n"), 0o600); err != nil {
+		b.t.Fatal(err)
+	}
+	return u.User.Username(), passwordFile
+}
+
+// plant is an organisation in which every host of the alerts stands in a zone where something is at
+// stake, so that the graph is asked about each.
+func plant() []byte {
+	out := []byte("zones: [{name: plant, consequence: downtime}]\nhosts:\n")
+	for i := range 400 {
+		out = fmt.Appendf(out, "  - {name: ws-%d, zone: plant}\n", 1000+i)
+	}
+	return out
 }
 
 // alerts makes the next n alerts.
@@ -154,15 +200,20 @@ func away(t *testing.T) time.Duration {
 }
 
 // B9: an engine that is away, flapping, late or half open stops what needs it, loses nothing that
-// was acknowledged, and everything goes on within ten seconds of its return.
+// was acknowledged, and everything goes on within ten seconds of its return. Nothing needs the cache
+// and the graph: verdicts go on without them, and say so where the graph had something to say.
 func TestB9EnginesComeAndGo(t *testing.T) {
 	b := newBehind(t)
 	if err := b.offer(30*time.Second, 200); err != nil {
 		t.Fatal(err)
 	}
 	b.settled(t, time.Minute)
-	for _, engine := range []string{"kafka", "postgres"} {
+	for _, engine := range []string{"kafka", "postgres", "redis", "neo4j"} {
 		p := b.proxies[engine]
+		if p == nil {
+			continue
+		}
+		needed := engine == "kafka" || engine == "postgres"
 		for _, fault := range []struct {
 			name string
 			set  func(ctx context.Context) error
@@ -184,7 +235,16 @@ func TestB9EnginesComeAndGo(t *testing.T) {
 				if err := fault.set(ctx); err != nil {
 					t.Fatal(err)
 				}
+				if !needed {
+					b.recovered(t, returnWithin)
+				}
 				acknowledged := b.keepOffering(ctx)
+				if engine == "neo4j" && fault.name != "flapping every 2 s" {
+					b.says(t, consequence.GraphUnavailable)
+				}
+				if !needed && acknowledged == 0 {
+					t.Errorf("nothing is taken without %s", engine)
+				}
 				notReady := b.node.NotReady()
 				p.Delay(0)
 				if err := p.Pass(); err != nil {
@@ -206,6 +266,29 @@ func TestB9EnginesComeAndGo(t *testing.T) {
 	rep, err := b.node.Audit.Verify(t.Context(), "default")
 	if err != nil || !rep.OK() {
 		t.Errorf("audit chain: %+v, %v", rep, err)
+	}
+}
+
+// says waits until a verdict names an unknown.
+func (b *behind) says(t *testing.T, unknown string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), returnWithin)
+	defer cancel()
+	err := b.node.poll(ctx, func() (bool, error) {
+		list, _, err := b.node.Engine.List(ctx, "default", orchestrate.Filter{Limit: 200})
+		for _, s := range list {
+			inv, err := b.node.Engine.Get(ctx, "default", s.ID)
+			if err != nil {
+				return false, err
+			}
+			if strings.Contains(strings.Join(inv.Verdict.Unknowns, "\n"), unknown) {
+				return true, nil
+			}
+		}
+		return false, err
+	})
+	if err != nil {
+		t.Errorf("no verdict says %s: %v", unknown, err)
 	}
 }
 
