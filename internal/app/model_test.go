@@ -574,6 +574,77 @@ func TestC12BothProvidersDown(t *testing.T) {
 	}
 }
 
+// TestB7ModelThatTakesTwoMinutes: verdicts do not wait for a model that takes two minutes for an
+// answer, no more questions are under way than slots allow, none is asked again while its lease is
+// renewed, and what waits can be seen.
+func TestB7ModelThatTakesTwoMinutes(t *testing.T) {
+	const answer, factor = 1200 * time.Millisecond, 100 // two minutes of the node's clock
+	count := 2000
+	if testing.Short() {
+		count = 300
+	}
+	var underWay, most, asked atomic.Int64
+	var held atomic.Bool // nothing is answered yet
+	held.Store(true)
+	release := make(chan struct{})
+	server := simulated.NewServer(simulated.Config{Script: func(int, *llm.Request) simulated.Step {
+		asked.Add(1)
+		most.Store(max(most.Load(), underWay.Add(1)))
+		defer underWay.Add(-1)
+		if held.Load() {
+			<-release
+		}
+		return simulated.Step{Latency: answer}
+	}, Keep: 1})
+	defer server.Close()
+	o := asking(server)
+	o.Clock = quick{start: time.Now(), factor: factor}
+	o.Config.Models.Ask = config.Ask{Critical: "always", High: "never", Medium: "never", Low: "never", Informational: "never"}
+	runNode(t, o, func(ctx context.Context, n *Node) error {
+		alerts := many(n, t, count, 4)
+		for part := range slices.Chunk(alerts, 500) {
+			if err := n.Offer(ctx, part); err != nil {
+				return err
+			}
+		}
+		if err := n.poll(ctx, func() (bool, error) {
+			counts, err := n.Engine.Counts(ctx, "default")
+			have := int64(0)
+			for _, c := range counts {
+				have += c.Alerts
+			}
+			return have == int64(count), err
+		}); err != nil {
+			return err
+		}
+		waiting, err := n.Engine.Jobs(ctx)
+		if err != nil {
+			return err
+		}
+		jobs := waiting[0]
+		if jobs < int64(count)/20 || asked.Load() > int64(o.Config.Models.Slots) {
+			t.Errorf("%d jobs wait and %d questions were asked before the first answer; want a tenth of %d alerts and at most %d", jobs, asked.Load(), count, o.Config.Models.Slots)
+		}
+		held.Store(false)
+		close(release)
+		if err := n.poll(ctx, func() (bool, error) {
+			left, err := n.Engine.Jobs(ctx)
+			return left == [len(orchestrate.TopicsOfJobs)]int64{}, err
+		}); err != nil {
+			return err
+		}
+		t.Logf("%d alerts, %d jobs, %d questions, at most %d at once", count, jobs, asked.Load(), most.Load())
+		if most.Load() > int64(o.Config.Models.Slots) {
+			t.Errorf("%d questions at once, want at most %d", most.Load(), o.Config.Models.Slots)
+		}
+		// A job takes two to three questions: look-ups, and a second opinion of a stronger model.
+		if asked.Load() > 4*jobs {
+			t.Errorf("%d questions about %d jobs: they were handed out again while they were asked", asked.Load(), jobs)
+		}
+		return nil
+	})
+}
+
 var levels = regexp.MustCompile(`"level":\d+`)
 
 func countOf(list []string, want string) (n int) {
