@@ -541,6 +541,8 @@ func (c *Consumer) Close() error {
 		c.leave()
 		c.drop() // the client has more to say goodbye to, each with a patience of its own
 		c.client.CloseAllowingRebalance()
+		// The client polls once more while it closes, and its second leave would wait for that poller.
+		c.client.AllowRebalance()
 		c.bus.unregister(c)
 	})
 	return c.closeErr
