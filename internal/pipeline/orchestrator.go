@@ -117,10 +117,21 @@ type evaluated struct {
 	origin map[*alert.Message]*bus.Record
 }
 
-// Run works until ctx ends. While one batch is being committed, the next is evaluated.
+// Run works on both lanes until ctx ends.
 func (o *Orchestrator) Run(ctx context.Context) error {
+	o.committed = make(chan struct{}, 1)
+	g, ctx := errgroup.WithContext(ctx)
+	for _, l := range lanes {
+		g.Go(func() error { return o.run(ctx, l) })
+	}
+	g.Go(func() error { return ended(ctx, o.revise(ctx)) })
+	return g.Wait()
+}
+
+// run works on one lane. While one batch is being committed, the next is evaluated.
+func (o *Orchestrator) run(ctx context.Context, l lane) error {
 	consumer, err := o.consume(ctx, bus.ConsumerConfig{
-		Group: bus.GroupOrchestrator, Topics: []string{bus.AlertsNormalized},
+		Group: bus.GroupOrchestrator, Topics: []string{l.normalized},
 		Offsets: o.offsets,
 		OnReset: func(ctx context.Context, tp bus.TopicPartition, want, got int64) error {
 			err := o.Engine.SetOffset(ctx, offsetOf(tp, want, got))
@@ -135,7 +146,6 @@ func (o *Orchestrator) Run(ctx context.Context) error {
 		return ended(ctx, fmt.Errorf("consume: %w", err))
 	}
 	ready := make(chan evaluated)
-	o.committed = make(chan struct{}, 1)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		defer close(ready)
@@ -159,7 +169,6 @@ func (o *Orchestrator) Run(ctx context.Context) error {
 			}
 		}
 	})
-	g.Go(func() error { return ended(ctx, o.revise(ctx)) })
 	g.Go(func() error {
 		for ev := range ready {
 			err := o.commit(ctx, ev)

@@ -47,9 +47,18 @@ type parsed struct {
 	letters []bus.DeadLetter
 }
 
-// Run works until ctx ends. While one batch is being published, the next is parsed.
+// Run works on both lanes until ctx ends.
 func (p *Parser) Run(ctx context.Context) error {
-	consumer, err := p.consume(ctx, bus.ConsumerConfig{Group: bus.GroupEntityParser, Topics: []string{bus.AlertsRaw}})
+	g, ctx := errgroup.WithContext(ctx)
+	for _, l := range lanes {
+		g.Go(func() error { return p.run(ctx, l) })
+	}
+	return g.Wait()
+}
+
+// run works on one lane. While one batch is being published, the next is parsed.
+func (p *Parser) run(ctx context.Context, l lane) error {
+	consumer, err := p.consume(ctx, bus.ConsumerConfig{Group: bus.GroupEntityParser, Topics: []string{l.raw}})
 	if err != nil {
 		return ended(ctx, fmt.Errorf("consume: %w", err))
 	}
@@ -167,7 +176,7 @@ func (p *Parser) one(ctx context.Context, rec *bus.Record) (bus.Record, error) {
 		return bus.Record{}, fmt.Errorf("%w: with its entities the message has %d bytes, at most %d pass", alert.ErrTooLarge, len(b), maxFrame)
 	}
 	return bus.Record{
-		Topic: bus.AlertsNormalized, Key: []byte(m.Alert.TenantID + "\x00" + m.Fingerprint), Value: b, Headers: tenantHeader(m.Alert.TenantID),
+		Topic: laneOf(&m.Alert).normalized, Key: []byte(m.Alert.TenantID + "\x00" + m.Fingerprint), Value: b, Headers: tenantHeader(m.Alert.TenantID),
 	}, nil
 }
 

@@ -185,7 +185,7 @@ type Intake struct {
 	Blobs blob.Store
 }
 
-// Offer publishes alerts on alerts.raw. It returns nil only when the bus has acknowledged all
+// Offer publishes alerts on alerts.raw and, those that are critical, on alerts.raw.urgent. It returns nil only when the bus has acknowledged all
 // of them; on an error the caller offers the same alerts again.
 func (in *Intake) Offer(ctx context.Context, alerts []alert.Alert) error {
 	recs := make([]bus.Record, len(alerts))
@@ -206,9 +206,29 @@ func (in *Intake) Offer(ctx context.Context, alerts []alert.Alert) error {
 		if err != nil {
 			return err
 		}
-		recs[i] = bus.Record{Topic: bus.AlertsRaw, Key: []byte(a.TenantID + "\x00" + a.ID), Value: b, Headers: tenantHeader(a.TenantID)}
+		recs[i] = bus.Record{Topic: laneOf(a).raw, Key: []byte(a.TenantID + "\x00" + a.ID), Value: b, Headers: tenantHeader(a.TenantID)}
 	}
 	return in.Bus.Produce(ctx, recs)
+}
+
+// lane is a way that alerts take from the intake to their verdict. Each has its own topics and its
+// own loops over them, so that a flood in one is no queue in the other; they meet in the state
+// database, where one commit at a time goes on, whosever it is.
+type lane struct{ raw, normalized string }
+
+var (
+	urgent  = lane{bus.AlertsRawUrgent, bus.AlertsNormalizedUrgent}
+	regular = lane{bus.AlertsRaw, bus.AlertsNormalized}
+	lanes   = [...]lane{urgent, regular}
+)
+
+// laneOf goes by what the source says alone: ours is known after the parser. High ones are too many
+// in a flood to be urgent as well.
+func laneOf(a *alert.Alert) lane {
+	if a.Severity == alert.Critical {
+		return urgent
+	}
+	return regular
 }
 
 func tenantHeader(tenant string) []bus.Header {

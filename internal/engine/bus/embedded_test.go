@@ -345,7 +345,7 @@ func TestTopicTable(t *testing.T) {
 			t.Errorf("row %+v", row)
 		}
 	}
-	if fmt.Sprint(counts) != "map[core:9 ctem:9 dlq:7 knowledge:6 telemetry:10]" || len(names) != 41 {
+	if fmt.Sprint(counts) != "map[core:11 ctem:9 dlq:7 knowledge:6 telemetry:10]" || len(names) != 43 {
 		t.Errorf("families %v, %d names", counts, len(names))
 	}
 	for i, name := range bus.PriorityTopics() {

@@ -14,6 +14,10 @@ const (
 	ActionsPending    = "actions.pending"
 	AuditEvents       = "audit.events"
 
+	// The lane of alerts that their source calls critical: they do not wait behind the others.
+	AlertsRawUrgent        = "alerts.raw.urgent"
+	AlertsNormalizedUrgent = "alerts.normalized.urgent"
+
 	JobsCritical = "jobs.llm.priority.critical"
 	JobsHigh     = "jobs.llm.priority.high"
 	JobsNormal   = "jobs.llm.priority.normal"
@@ -69,7 +73,7 @@ type Topic struct {
 
 const day = 24 * time.Hour
 
-// Topics returns the topic table: the 31 topics of the product (9 core, 9 CTEM, 6 knowledge,
+// Topics returns the topic table: the 33 topics of the product (11 core, 9 CTEM, 6 knowledge,
 // 7 dead-letter) and 10 of telemetry. The slice is the caller's.
 func Topics() []Topic {
 	var ts []Topic
@@ -78,7 +82,7 @@ func Topics() []Topic {
 			ts = append(ts, Topic{Name: n, Family: f, Partitions: partitions, Retention: keep, EmbeddedRetention: embeddedRetention(n, keep)})
 		}
 	}
-	add(Core, 4, 7*day, AlertsRaw, AlertsNormalized, IncidentsEnriched)
+	add(Core, 4, 7*day, AlertsRaw, AlertsNormalized, IncidentsEnriched, AlertsRawUrgent, AlertsNormalizedUrgent)
 	add(Core, 2, 7*day, ActionsPending)
 	add(Core, 4, 90*day, AuditEvents)
 	add(Core, 4, 3*day, JobsCritical, JobsHigh)
@@ -117,13 +121,16 @@ func PriorityTopics() []string { return slices.Clone(priorities) }
 // the database and the objects, and the database has what matters after a day.
 func embeddedRetention(name string, production time.Duration) time.Duration {
 	switch name {
-	case AlertsRaw, AlertsNormalized, IncidentsEnriched, AuditEvents:
+	case AlertsRaw, AlertsNormalized, AlertsRawUrgent, AlertsNormalizedUrgent, IncidentsEnriched, AuditEvents:
 		return day
 	}
 	return production
 }
 
-const dlqSuffix = ".dlq"
+const (
+	dlqSuffix    = ".dlq"
+	urgentSuffix = ".urgent"
+)
 
 // ownDeadLetters are the topics of the table that have dead letters of their own.
 var ownDeadLetters = []string{
@@ -134,6 +141,7 @@ var ownDeadLetters = []string{
 // DeadLetterTopic returns the topic where dead letters of topic go:
 //
 //   - its own (alerts.raw to alerts.raw.dlq) where the table has one;
+//   - the urgent lane to those of the other;
 //   - ctem.raw.* to ctem.normalized.dlq, the stage they feed;
 //   - telemetry.* to alerts.raw.dlq, since its detections enter there;
 //   - incidents.enriched, actions.pending and knowledge.* to alerts.normalized.dlq, the stage that
@@ -149,6 +157,8 @@ func DeadLetterTopic(topic string) (string, error) {
 		return "", &TopicError{Topic: topic, Err: ErrNoDeadLetters}
 	case slices.Contains(ownDeadLetters, topic):
 		return topic + dlqSuffix, nil
+	case topic == AlertsRawUrgent, topic == AlertsNormalizedUrgent:
+		return strings.TrimSuffix(topic, urgentSuffix) + dlqSuffix, nil
 	case strings.HasPrefix(topic, "ctem.raw."):
 		return CTEMNormalized + dlqSuffix, nil
 	case strings.HasPrefix(topic, "telemetry."):
