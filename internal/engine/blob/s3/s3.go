@@ -81,8 +81,8 @@ type Bucket struct {
 
 var _ blob.Engine = (*Bucket)(nil)
 
-// Open connects to the bucket, which must exist. Errors of the store wrap blob.ErrUnavailable,
-// those of the configuration blob.ErrInvalid.
+// Open connects to the bucket. Without one of that name it fails with blob.ErrNotFound. Errors of
+// the store wrap blob.ErrUnavailable, those of the configuration blob.ErrInvalid.
 func Open(ctx context.Context, cfg Config) (*Bucket, error) {
 	endpoint, err := cfg.check()
 	if err != nil {
@@ -119,7 +119,7 @@ func (b *Bucket) inspect(ctx context.Context) error {
 		return fault("open", b.cfg.Bucket, err)
 	}
 	if !ok {
-		return fmt.Errorf("%w: bucket %q does not exist, or is not ours", blob.ErrUnavailable, b.cfg.Bucket)
+		return fmt.Errorf("%w: bucket %q does not exist, or is not ours", blob.ErrNotFound, b.cfg.Bucket)
 	}
 	enabled, _, _, _, err := b.client.GetObjectLockConfig(ctx, b.cfg.Bucket)
 	switch code := minio.ToErrorResponse(err).Code; {
