@@ -71,7 +71,7 @@ type Models interface {
 	Call(ctx context.Context, ask Ask, r *llm.Request) (*Reply, error)
 }
 
-// Objects keeps what was sent and answered, by content, in one durable write.
+// Objects keeps what was sent and answered, by content, each time in one durable write.
 type Objects interface {
 	PutMany(ctx context.Context, tenant string, contents [][]byte) (ids []string, err error)
 }
@@ -212,6 +212,11 @@ func (c *conversation) retry(reply *Reply, reason string) {
 }
 
 func (c *conversation) call(ctx context.Context) (*Reply, error) {
+	content := c.request.Messages[len(c.request.Messages)-1].Text
+	sent, err := c.keep(ctx, c.f.system, content)
+	if err != nil {
+		return nil, err
+	}
 	reply, err := c.g.cfg.Models.Call(ctx, Ask{
 		Tenant: c.q.Tenant, Investigation: c.q.Investigation, Task: c.q.Task, Severity: c.q.Severity,
 		Previous: c.q.Previous, NeedTools: len(c.q.Tools) > 0,
@@ -230,7 +235,11 @@ func (c *conversation) call(ctx context.Context) (*Reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.events.routed(ctx, c, reply)
+	received, err := c.keep(ctx, reply.Text)
+	c.events.routed(c, reply, content, append(sent, received...))
+	if err != nil {
+		return nil, err
+	}
 	return reply, nil
 }
 
