@@ -139,7 +139,13 @@ type Objects struct {
 	Dir string `yaml:"dir"`
 	// S3 is a bucket of S3 or of what speaks it; used instead of a folder when it names one.
 	S3 S3 `yaml:"s3"`
+	// QueueMB bounds, in MiB, what the state database takes while the store is away; 0 takes 1024.
+	QueueMB int `yaml:"queue_mb"`
 }
+
+// Elsewhere reports whether objects are kept outside the state directory, by something that can be
+// away while the rest works.
+func (o *Objects) Elsewhere() bool { return o.Dir != "" || o.S3.Bucket != "" }
 
 // S3 is a bucket, which must exist; with object lock, retention is the store's own. Without files
 // of keys they come from the environment as AWS has it, or from the role of the machine.
@@ -317,7 +323,7 @@ func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d)
 func Default() Config {
 	return Config{
 		Tenant: "default", Listen: "127.0.0.1:8088", Mappings: []string{},
-		Bus: Bus{Brokers: []string{}}, Cache: Cache{Addresses: []string{}}, Services: Services{Allow: []string{}},
+		Bus: Bus{Brokers: []string{}}, Objects: Objects{QueueMB: 1024}, Cache: Cache{Addresses: []string{}}, Services: Services{Allow: []string{}},
 		Log:    Log{Level: "info", Format: "text"},
 		Fold:   Fold{Window: Duration(time.Hour)},
 		Rules:  Rules{Dirs: []string{}},
@@ -555,6 +561,9 @@ func (c *Config) checkEngines(wrong func(key, format string, args ...any)) {
 		if c.Objects.Dir != "" {
 			wrong("objects.dir", "is set beside objects.s3.bucket; use one of them")
 		}
+	}
+	if mb := c.Objects.QueueMB; mb < 0 || mb > 1<<20 {
+		wrong("objects.queue_mb", "%d; use 1 to %d MiB, or 0 for 1024", mb, 1<<20)
 	}
 	switch c.Objects.S3.Mode {
 	case "", "COMPLIANCE", "GOVERNANCE":
