@@ -9,6 +9,7 @@ import (
 	"github.com/aluskort/aluskort/internal/clock"
 	"github.com/aluskort/aluskort/internal/config"
 	"github.com/aluskort/aluskort/internal/engine/blob"
+	"github.com/aluskort/aluskort/internal/engine/blob/cloud"
 	"github.com/aluskort/aluskort/internal/engine/blob/dir"
 	"github.com/aluskort/aluskort/internal/engine/blob/queue"
 	"github.com/aluskort/aluskort/internal/engine/blob/s3"
@@ -25,6 +26,12 @@ func OpenObjects(ctx context.Context, c *config.Config, clk clock.Clock) (e blob
 			Endpoint: o.S3.Endpoint, Bucket: o.S3.Bucket, Prefix: o.S3.Prefix, Region: o.S3.Region, PathStyle: o.S3.PathStyle, Mode: s3.Mode(o.S3.Mode),
 			AccessKeyFile: o.S3.AccessKeyFile, SecretKeyFile: o.S3.SecretKeyFile, CAFile: o.S3.CAFile, Clock: clk,
 		})
+	case o.GCS.Bucket != "":
+		e, err = cloud.OpenGCS(ctx, cloud.GCS{Bucket: o.GCS.Bucket, CredentialsFile: o.GCS.CredentialsFile}, cloud.Config{Prefix: o.GCS.Prefix, Clock: clk})
+	case o.Azure.Container != "":
+		e, err = cloud.OpenAzure(ctx, cloud.Azure{
+			Account: o.Azure.Account, Container: o.Azure.Container, KeyFile: o.Azure.KeyFile, Domain: o.Azure.Domain,
+		}, cloud.Config{Prefix: o.Azure.Prefix, Clock: clk})
 	default:
 		e, err = dir.Open(dir.Config{Root: objectFolder(c), Clock: clk})
 	}
@@ -40,6 +47,10 @@ func ObjectPlace(c *config.Config) string {
 	switch {
 	case o.S3.Bucket != "":
 		return "bucket " + o.S3.Bucket + " at " + o.S3.Endpoint
+	case o.GCS.Bucket != "":
+		return "bucket " + o.GCS.Bucket + " of Google Cloud Storage"
+	case o.Azure.Container != "":
+		return "container " + o.Azure.Container + " of the Azure account " + o.Azure.Account
 	default:
 		return "folder " + objectFolder(c)
 	}

@@ -139,13 +139,47 @@ type Objects struct {
 	Dir string `yaml:"dir"`
 	// S3 is a bucket of S3 or of what speaks it; used instead of a folder when it names one.
 	S3 S3 `yaml:"s3"`
+	// GCS and Azure need a program that was built with the tag cloud.
+	GCS   GCS   `yaml:"gcs"`
+	Azure Azure `yaml:"azure"`
 	// QueueMB bounds, in MiB, what the state database takes while the store is away; 0 takes 1024.
 	QueueMB int `yaml:"queue_mb"`
 }
 
 // Elsewhere reports whether objects are kept outside the state directory, by something that can be
 // away while the rest works.
-func (o *Objects) Elsewhere() bool { return o.Dir != "" || o.S3.Bucket != "" }
+func (o *Objects) Elsewhere() bool { return len(o.forms()) > 0 }
+
+// forms are the keys of the stores that are named.
+func (o *Objects) forms() (keys []string) {
+	for _, f := range [][2]string{
+		{"objects.dir", o.Dir}, {"objects.s3.bucket", o.S3.Bucket}, {"objects.gcs.bucket", o.GCS.Bucket}, {"objects.azure.container", o.Azure.Container},
+	} {
+		if f[1] != "" {
+			keys = append(keys, f[0])
+		}
+	}
+	return keys
+}
+
+// GCS is a bucket of Google Cloud Storage, which must exist. Without a file of credentials they are
+// those of GOOGLE_APPLICATION_CREDENTIALS or of the machine.
+type GCS struct {
+	Bucket          string `yaml:"bucket"`
+	Prefix          string `yaml:"prefix"`
+	CredentialsFile string `yaml:"credentials_file"`
+}
+
+// Azure is a container of Azure Blob Storage, which must exist. Without a file of the account's key
+// the credentials are those of AZURE_STORAGE_KEY, AZURE_STORAGE_SAS_TOKEN or of the machine.
+type Azure struct {
+	Account   string `yaml:"account"`
+	Container string `yaml:"container"`
+	Prefix    string `yaml:"prefix"`
+	KeyFile   string `yaml:"key_file"`
+	// Domain is that of another Azure cloud; empty is blob.core.windows.net.
+	Domain string `yaml:"domain"`
+}
 
 // S3 is a bucket, which must exist; with object lock, retention is the store's own. Without files
 // of keys they come from the environment as AWS has it, or from the role of the machine.
@@ -554,22 +588,7 @@ func (c *Config) checkEngines(wrong func(key, format string, args ...any)) {
 			wrong("vectors.address", "%q is not host:port", a)
 		}
 	}
-	if s3 := c.Objects.S3; s3.Bucket != "" {
-		if u, err := url.Parse(s3.Endpoint); err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
-			wrong("objects.s3.endpoint", "%q is no URL such as https://s3.example.org", s3.Endpoint)
-		}
-		if c.Objects.Dir != "" {
-			wrong("objects.dir", "is set beside objects.s3.bucket; use one of them")
-		}
-	}
-	if mb := c.Objects.QueueMB; mb < 0 || mb > 1<<20 {
-		wrong("objects.queue_mb", "%d; use 1 to %d MiB, or 0 for 1024", mb, 1<<20)
-	}
-	switch c.Objects.S3.Mode {
-	case "", "COMPLIANCE", "GOVERNANCE":
-	default:
-		wrong("objects.s3.mode", "%q; use COMPLIANCE or GOVERNANCE", c.Objects.S3.Mode)
-	}
+	c.Objects.check(wrong)
 	if c.Store.URL == "" && c.Store.PasswordFile != "" {
 		wrong("store.url", "is missing beside store.password_file")
 	}
@@ -582,11 +601,40 @@ func (c *Config) checkEngines(wrong func(key, format string, args ...any)) {
 		{"cache.password_file", c.Cache.PasswordFile},
 		{"cache.tls.ca_file", c.Cache.TLS.CAFile}, {"graph.password_file", c.Graph.PasswordFile},
 		{"graph.ca_file", c.Graph.CAFile}, {"vectors.api_key_file", c.Vectors.APIKeyFile}, {"objects.s3.access_key_file", c.Objects.S3.AccessKeyFile},
-		{"objects.s3.secret_key_file", c.Objects.S3.SecretKeyFile}, {"objects.s3.ca_file", c.Objects.S3.CAFile}, {"services.cert_file", c.Services.CertFile}, {"services.key_file", c.Services.KeyFile}, {"services.ca_file", c.Services.CAFile},
+		{"objects.s3.secret_key_file", c.Objects.S3.SecretKeyFile}, {"objects.s3.ca_file", c.Objects.S3.CAFile},
+		{"objects.gcs.credentials_file", c.Objects.GCS.CredentialsFile}, {"objects.azure.key_file", c.Objects.Azure.KeyFile},
+		{"services.cert_file", c.Services.CertFile}, {"services.key_file", c.Services.KeyFile}, {"services.ca_file", c.Services.CAFile},
 	} {
 		if s, err := os.Stat(f[1]); f[1] != "" && (err != nil || s.IsDir()) {
 			wrong(f[0], "%q is no file that can be read", f[1])
 		}
+	}
+}
+
+func (o *Objects) check(wrong func(key, format string, args ...any)) {
+	if f := o.forms(); len(f) > 1 {
+		wrong(f[0], "is set beside %s; use one of them", strings.Join(f[1:], " and "))
+	}
+	if o.S3.Bucket != "" {
+		if u, err := url.Parse(o.S3.Endpoint); err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
+			wrong("objects.s3.endpoint", "%q is no URL such as https://s3.example.org", o.S3.Endpoint)
+		}
+	}
+	if (o.Azure.Container == "") != (o.Azure.Account == "") {
+		wrong("objects.azure", "names a container without its account, or the account alone; set both")
+	}
+	for _, f := range [][2]string{{"objects.gcs", o.GCS.Bucket}, {"objects.azure", o.Azure.Container}} {
+		if f[1] != "" && !cloudStores {
+			wrong(f[0], "this program was built without cloud stores; build it with: go build -tags cloud ./cmd/aluskort")
+		}
+	}
+	if o.QueueMB < 0 || o.QueueMB > 1<<20 {
+		wrong("objects.queue_mb", "%d; use 1 to %d MiB, or 0 for 1024", o.QueueMB, 1<<20)
+	}
+	switch o.S3.Mode {
+	case "", "COMPLIANCE", "GOVERNANCE":
+	default:
+		wrong("objects.s3.mode", "%q; use COMPLIANCE or GOVERNANCE", o.S3.Mode)
 	}
 }
 
