@@ -277,6 +277,10 @@ type Models struct {
 	Slots int `yaml:"slots"`
 	// Ask says for which verdicts a model is asked, by severity: never, uncertain or always.
 	Ask Ask `yaml:"ask"`
+	// Judge has a model judge texts of which the injection sensor is not sure: off or suspicious.
+	// JudgeShare is of how many investigations at most, as a part of the latest 1000.
+	Judge      string  `yaml:"judge"`
+	JudgeShare float64 `yaml:"judge_share"`
 	// Tier is the quota of calls a tenant has in an hour: premium 500, standard 100, trial 20, or
 	// unlimited; the budget holds whatever it is.
 	Tier string `yaml:"tier"`
@@ -363,7 +367,7 @@ func Default() Config {
 		Rules:  Rules{Dirs: []string{}},
 		Reason: Reason{Malicious: 0.80, Suspicious: 0.60, Benign: 0.10, MinBits: 2},
 		Models: Models{
-			Profile: "default", Slots: 8, Tier: "premium",
+			Profile: "default", Slots: 8, Tier: "premium", Judge: "off", JudgeShare: 0.05,
 			Ask:    Ask{Critical: "always", High: "always", Medium: "uncertain", Low: "uncertain", Informational: "uncertain"},
 			Budget: Budget{Soft: 500, Hard: 1000, Hour: 50, Investigation: 5},
 		},
@@ -658,6 +662,10 @@ func (m *Models) check(wrong func(key, format string, args ...any)) {
 	}
 	oneOf("models.profile", m.Profile, "default", "seed", "local")
 	oneOf("models.tier", m.Tier, "premium", "standard", "trial", "unlimited")
+	oneOf("models.judge", m.Judge, "off", "suspicious")
+	if !(m.JudgeShare > 0 && m.JudgeShare <= 1) {
+		wrong("models.judge_share", "%v; use a part above 0 and at most 1, such as 0.05", m.JudgeShare)
+	}
 	for _, a := range [][2]string{
 		{"critical", m.Ask.Critical}, {"high", m.Ask.High}, {"medium", m.Ask.Medium}, {"low", m.Ask.Low}, {"informational", m.Ask.Informational},
 	} {

@@ -102,6 +102,11 @@ func (e *events) injected(c *conversation) {
 	kinds := slices.Sorted(slices.Values(c.p.injected))
 	e.add(c, t, audit.SeverityWarning, func(o *audit.Object) {
 		o.Int("fields_hidden", int64(c.p.hidden))
+		if t := c.trial; t.texts > 0 {
+			o.Int("judged_attacks", int64(t.attacks))
+			o.Int("judged_texts", int64(t.texts))
+			o.Int("judged_without_answer", int64(t.loose))
+		}
 		o.Strs("kinds", each(kinds))
 	}, nil)
 }
