@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/aluskort/aluskort/internal/engine/blob"
@@ -36,7 +37,11 @@ func (q *Queue) Run(ctx context.Context) error {
 			q.cfg.Log.Error("objects cannot leave the queue", "error", err)
 			retry = retryFirst
 		default:
-			q.cfg.Log.Debug("objects still wait for the store", "error", err)
+			level := slog.LevelDebug
+			if !errors.Is(err, blob.ErrUnavailable) && ctx.Err() == nil {
+				level = slog.LevelError // it will not pass by itself
+			}
+			q.cfg.Log.Log(ctx, level, "objects still wait for the store", "error", err)
 			pause, wake, retry = retry, nil, min(2*retry, retryLast)
 		}
 		if !q.pause(ctx, pause, wake) {
