@@ -67,6 +67,7 @@ func checks(e *env) []doctor.Check {
 		list = append(list, doctor.Services(clock.System{}, func() (time.Time, error) { return identity(e) }))
 	}
 	return append(list,
+		doctor.Objects(clock.System{}, func(ctx context.Context) doctor.ObjectStore { return objectStore(ctx, e) }),
 		doctor.Investigations(func(ctx context.Context) (int64, bool, error) { return setAside(ctx, e) }),
 		doctor.Chain(func(ctx context.Context, n int64) ([]audit.Report, error) { return chainReports(ctx, e, n) }),
 		doctor.Topics(topicNames(), func(ctx context.Context) (*doctor.Bus, error) { return topicsOf(ctx, e) }),
@@ -138,6 +139,33 @@ func stateReader(ctx context.Context, e *env) (store.DB, error) {
 		return nil, errors.New("the state database cannot be opened")
 	}
 	return db, nil
+}
+
+// objectStore looks at the object store without writing to it. A folder is only looked for: opening
+// it is for the server alone.
+func objectStore(ctx context.Context, e *env) (s doctor.ObjectStore) {
+	s.Place = app.ObjectPlace(&e.config)
+	switch o := &e.config.Objects; {
+	case !o.Elsewhere():
+		return s
+	case o.Dir != "":
+		_, s.Trouble = os.Stat(o.Dir)
+	default:
+		opened, err := app.OpenObjects(ctx, &e.config, clock.System{})
+		if err == nil {
+			err = opened.Close()
+		}
+		s.Trouble = err
+	}
+	db, err := stateReader(ctx, e)
+	if err != nil || db == nil {
+		s.Uncounted = err
+		return s
+	}
+	d, err := app.QueuedObjects(ctx, db)
+	s.Objects, s.Bytes, s.Since = d.Objects, d.Bytes, d.Since
+	s.Uncounted = errors.Join(err, db.Close())
+	return s
 }
 
 func setAside(ctx context.Context, e *env) (n int64, known bool, err error) {

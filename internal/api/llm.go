@@ -144,6 +144,9 @@ func (a *API) ask(r *http.Request, q *gateway.Question) (*ModelAnswer, error) {
 	}, nil
 }
 
+// evidenceRetry is after how many seconds a question is worth asking again whose evidence nobody took.
+const evidenceRetry = 30
+
 func (a *API) modelProblem(err error) error {
 	seconds := func(until time.Time) int {
 		return max(1, int(until.Sub(a.cfg.Clock.Now()).Seconds()))
@@ -165,6 +168,8 @@ func (a *API) modelProblem(err error) error {
 		p := problem(CodeNoAnswer, "%s", refusal.Error())
 		p.cause = err
 		return p
+	case errors.Is(err, gateway.ErrEvidence):
+		return retryable(CodeUnavailable, evidenceRetry, err, "prompts and answers cannot be kept as evidence now")
 	case errors.Is(err, gateway.ErrQuestion):
 		p := problem(CodeInvalid, "task: the gateway has no form for it; use investigation, ioc_extraction or log_summarisation")
 		p.cause = err

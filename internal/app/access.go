@@ -263,6 +263,9 @@ func (n *Node) Observe(ctx context.Context, r *ops.Registry) {
 			})
 		})
 	}
+	if n.queued != nil {
+		n.observeObjects(r, ask)
+	}
 	if n.has(needEngine) {
 		n.observeEngine(r, ask)
 	}

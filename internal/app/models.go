@@ -60,7 +60,7 @@ func (n *Node) openModels(ctx context.Context, planner *respond.Planner) error {
 	}
 	keys := redact.NewKeys(cmp.Or(n.opts.Config.Keys, n.dir.Path("keys")), rand.Reader)
 	n.Gateway, err = gateway.New(gateway.Config{
-		Models: n.models, Screen: gateway.ScreenWith(sensor), Objects: n.blobs, Clock: n.opts.Clock, Log: n.opts.Log, Held: holds,
+		Models: n.models, Screen: gateway.ScreenWith(sensor), Objects: n.blobs, Clock: n.opts.Clock, Log: n.opts.Log, Held: holds, Judge: judgeOf(c),
 		Redactor:   gateway.RedactWith(redact.New(redact.DefaultPolicy()), keys, keptMaps{n, vault.New(n.State, keys, rand.Reader)}),
 		Techniques: func(id string) bool { known, _ := orchestrateTaxonomy{n}.Resolve([]string{id}); return len(known) == 1 },
 	})
@@ -71,6 +71,14 @@ func (n *Node) openModels(ctx context.Context, planner *respond.Planner) error {
 		Gateway: n.Gateway, Planner: planner, Fields: n.Registry.Fields, Tools: n.tools, Places: n.places, Clock: n.opts.Clock, Log: n.opts.Log,
 	})
 	return err
+}
+
+// judgeOf is the judge of injections that a configuration wants; nil for none.
+func judgeOf(c *config.Models) *gateway.Judge {
+	if c.Judge != "suspicious" {
+		return nil
+	}
+	return gateway.NewJudge(c.JudgeShare)
 }
 
 // keptMaps keeps the maps of redaction in the state database.

@@ -26,6 +26,7 @@ import (
 	"github.com/aluskort/aluskort/internal/config"
 	"github.com/aluskort/aluskort/internal/consult"
 	"github.com/aluskort/aluskort/internal/engine/blob"
+	"github.com/aluskort/aluskort/internal/engine/blob/queue"
 	"github.com/aluskort/aluskort/internal/engine/bus"
 	"github.com/aluskort/aluskort/internal/engine/cache"
 	"github.com/aluskort/aluskort/internal/engine/store"
@@ -70,6 +71,8 @@ type Options struct {
 	BusDial func(ctx context.Context, network, address string) (net.Conn, error)
 	// ModelTransport carries the calls of models; nil is the network.
 	ModelTransport http.RoundTripper
+	// objects opens the object store in tests, in place of that of the configuration.
+	objects func(context.Context) (blob.Engine, error)
 	// OnVerdict is told about every batch of verdicts once it is durable, and up to which number
 	// the default tenant's audit events were emitted by then.
 	OnVerdict func(out []orchestrate.Outcome, emitted int64)
@@ -112,6 +115,7 @@ type Node struct {
 	targets    []Target
 	dir        *statedir.Dir
 	blobs      blob.Engine
+	queued     *queue.Queue // before blobs; nil where the store is a folder of the state directory
 	thresholds reason.Thresholds
 	auditDB    store.DB
 	relay      *store.Relay

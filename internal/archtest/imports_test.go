@@ -221,6 +221,7 @@ func breach(name, reason, at, what string) string {
 // store, and know its contract like any owner of an aggregate.
 var standsOn = map[string]string{
 	"internal/engine/graph/sqlgraph": "internal/engine/store",
+	"internal/engine/blob/queue":     "internal/engine/store",
 }
 
 // checkEngines finds engines that import those of another role.

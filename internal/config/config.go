@@ -140,6 +140,46 @@ type Objects struct {
 	Dir string `yaml:"dir"`
 	// S3 is a bucket of S3 or of what speaks it; used instead of a folder when it names one.
 	S3 S3 `yaml:"s3"`
+	// GCS and Azure need a program that was built with the tag cloud.
+	GCS   GCS   `yaml:"gcs"`
+	Azure Azure `yaml:"azure"`
+	// QueueMB bounds, in MiB, what the state database takes while the store is away; 0 takes 1024.
+	QueueMB int `yaml:"queue_mb"`
+}
+
+// Elsewhere reports whether objects are kept outside the state directory, by something that can be
+// away while the rest works.
+func (o *Objects) Elsewhere() bool { return len(o.forms()) > 0 }
+
+// forms are the keys of the stores that are named.
+func (o *Objects) forms() (keys []string) {
+	for _, f := range [][2]string{
+		{"objects.dir", o.Dir}, {"objects.s3.bucket", o.S3.Bucket}, {"objects.gcs.bucket", o.GCS.Bucket}, {"objects.azure.container", o.Azure.Container},
+	} {
+		if f[1] != "" {
+			keys = append(keys, f[0])
+		}
+	}
+	return keys
+}
+
+// GCS is a bucket of Google Cloud Storage, which must exist. Without a file of credentials they are
+// those of GOOGLE_APPLICATION_CREDENTIALS or of the machine.
+type GCS struct {
+	Bucket          string `yaml:"bucket"`
+	Prefix          string `yaml:"prefix"`
+	CredentialsFile string `yaml:"credentials_file"`
+}
+
+// Azure is a container of Azure Blob Storage, which must exist. Without a file of the account's key
+// the credentials are those of AZURE_STORAGE_KEY, AZURE_STORAGE_SAS_TOKEN or of the machine.
+type Azure struct {
+	Account   string `yaml:"account"`
+	Container string `yaml:"container"`
+	Prefix    string `yaml:"prefix"`
+	KeyFile   string `yaml:"key_file"`
+	// Domain is that of another Azure cloud; empty is blob.core.windows.net.
+	Domain string `yaml:"domain"`
 }
 
 // S3 is a bucket, which must exist; with object lock, retention is the store's own. Without files
@@ -245,6 +285,10 @@ type Models struct {
 	Slots int `yaml:"slots"`
 	// Ask says for which verdicts a model is asked, by severity: never, uncertain or always.
 	Ask Ask `yaml:"ask"`
+	// Judge has a model judge texts of which the injection sensor is not sure: off or suspicious.
+	// JudgeShare is of how many investigations at most, as a part of the latest 1000.
+	Judge      string  `yaml:"judge"`
+	JudgeShare float64 `yaml:"judge_share"`
 	// Tier is the quota of calls a tenant has in an hour: premium 500, standard 100, trial 20, or
 	// unlimited; the budget holds whatever it is.
 	Tier string `yaml:"tier"`
@@ -325,13 +369,13 @@ func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d)
 func Default() Config {
 	return Config{
 		Tenant: "default", Listen: "127.0.0.1:8088", Mappings: []string{},
-		Bus: Bus{Brokers: []string{}}, Cache: Cache{Addresses: []string{}}, Services: Services{Allow: []string{}},
+		Bus: Bus{Brokers: []string{}}, Objects: Objects{QueueMB: 1024}, Cache: Cache{Addresses: []string{}}, Services: Services{Allow: []string{}},
 		Log:    Log{Level: "info", Format: "text"},
 		Fold:   Fold{Window: Duration(time.Hour)},
 		Rules:  Rules{Dirs: []string{}},
 		Reason: Reason{Malicious: 0.80, Suspicious: 0.60, Benign: 0.10, MinBits: 2},
 		Models: Models{
-			Profile: "default", Slots: 8, Tier: "premium",
+			Profile: "default", Slots: 8, Tier: "premium", Judge: "off", JudgeShare: 0.05,
 			Ask:    Ask{Critical: "always", High: "always", Medium: "uncertain", Low: "uncertain", Informational: "uncertain"},
 			Budget: Budget{Soft: 500, Hard: 1000, Hour: 50, Investigation: 5},
 		},
@@ -559,19 +603,7 @@ func (c *Config) checkEngines(wrong func(key, format string, args ...any)) {
 			wrong("vectors.address", "%q is not host:port", a)
 		}
 	}
-	if s3 := c.Objects.S3; s3.Bucket != "" {
-		if u, err := url.Parse(s3.Endpoint); err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
-			wrong("objects.s3.endpoint", "%q is no URL such as https://s3.example.org", s3.Endpoint)
-		}
-		if c.Objects.Dir != "" {
-			wrong("objects.dir", "is set beside objects.s3.bucket; use one of them")
-		}
-	}
-	switch c.Objects.S3.Mode {
-	case "", "COMPLIANCE", "GOVERNANCE":
-	default:
-		wrong("objects.s3.mode", "%q; use COMPLIANCE or GOVERNANCE", c.Objects.S3.Mode)
-	}
+	c.Objects.check(wrong)
 	if c.Store.URL == "" && c.Store.PasswordFile != "" {
 		wrong("store.url", "is missing beside store.password_file")
 	}
@@ -584,11 +616,40 @@ func (c *Config) checkEngines(wrong func(key, format string, args ...any)) {
 		{"cache.password_file", c.Cache.PasswordFile},
 		{"cache.tls.ca_file", c.Cache.TLS.CAFile}, {"graph.password_file", c.Graph.PasswordFile},
 		{"graph.ca_file", c.Graph.CAFile}, {"vectors.api_key_file", c.Vectors.APIKeyFile}, {"objects.s3.access_key_file", c.Objects.S3.AccessKeyFile},
-		{"objects.s3.secret_key_file", c.Objects.S3.SecretKeyFile}, {"objects.s3.ca_file", c.Objects.S3.CAFile}, {"services.cert_file", c.Services.CertFile}, {"services.key_file", c.Services.KeyFile}, {"services.ca_file", c.Services.CAFile},
+		{"objects.s3.secret_key_file", c.Objects.S3.SecretKeyFile}, {"objects.s3.ca_file", c.Objects.S3.CAFile},
+		{"objects.gcs.credentials_file", c.Objects.GCS.CredentialsFile}, {"objects.azure.key_file", c.Objects.Azure.KeyFile},
+		{"services.cert_file", c.Services.CertFile}, {"services.key_file", c.Services.KeyFile}, {"services.ca_file", c.Services.CAFile},
 	} {
 		if s, err := os.Stat(f[1]); f[1] != "" && (err != nil || s.IsDir()) {
 			wrong(f[0], "%q is no file that can be read", f[1])
 		}
+	}
+}
+
+func (o *Objects) check(wrong func(key, format string, args ...any)) {
+	if f := o.forms(); len(f) > 1 {
+		wrong(f[0], "is set beside %s; use one of them", strings.Join(f[1:], " and "))
+	}
+	if o.S3.Bucket != "" {
+		if u, err := url.Parse(o.S3.Endpoint); err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
+			wrong("objects.s3.endpoint", "%q is no URL such as https://s3.example.org", o.S3.Endpoint)
+		}
+	}
+	if (o.Azure.Container == "") != (o.Azure.Account == "") {
+		wrong("objects.azure", "names a container without its account, or the account alone; set both")
+	}
+	for _, f := range [][2]string{{"objects.gcs", o.GCS.Bucket}, {"objects.azure", o.Azure.Container}} {
+		if f[1] != "" && !cloudStores {
+			wrong(f[0], "this program was built without cloud stores; build it with: go build -tags cloud ./cmd/aluskort")
+		}
+	}
+	if o.QueueMB < 0 || o.QueueMB > 1<<20 {
+		wrong("objects.queue_mb", "%d; use 1 to %d MiB, or 0 for 1024", o.QueueMB, 1<<20)
+	}
+	switch o.S3.Mode {
+	case "", "COMPLIANCE", "GOVERNANCE":
+	default:
+		wrong("objects.s3.mode", "%q; use COMPLIANCE or GOVERNANCE", o.S3.Mode)
 	}
 }
 
@@ -612,6 +673,10 @@ func (m *Models) check(wrong func(key, format string, args ...any)) {
 	}
 	oneOf("models.profile", m.Profile, "default", "seed", "local")
 	oneOf("models.tier", m.Tier, "premium", "standard", "trial", "unlimited")
+	oneOf("models.judge", m.Judge, "off", "suspicious")
+	if !(m.JudgeShare > 0 && m.JudgeShare <= 1) {
+		wrong("models.judge_share", "%v; use a part above 0 and at most 1, such as 0.05", m.JudgeShare)
+	}
 	for _, a := range [][2]string{
 		{"critical", m.Ask.Critical}, {"high", m.Ask.High}, {"medium", m.Ask.Medium}, {"low", m.Ask.Low}, {"informational", m.Ask.Informational},
 	} {

@@ -120,3 +120,25 @@ func TestPrintedConfigurationReadsBack(t *testing.T) {
 		t.Error(d)
 	}
 }
+
+func TestJudge(t *testing.T) {
+	for text, want := range map[string]string{
+		"models: {judge: suspicious}":                    "",
+		"models: {judge: suspicious, judge_share: 0.01}": "",
+		"models: {judge: always}":                        "models.judge: \"always\"; use off, suspicious",
+		"models: {judge_share: 0}":                       "models.judge_share",
+		"models: {judge_share: 1.5}":                     "models.judge_share",
+	} {
+		c := Default()
+		if c.Models.Judge != "off" || c.Models.JudgeShare != 0.05 {
+			t.Fatalf("by default %q of %v", c.Models.Judge, c.Models.JudgeShare)
+		}
+		if err := c.Decode([]byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		err := c.Check()
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+	}
+}

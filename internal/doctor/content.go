@@ -88,6 +88,38 @@ func Investigations(aside func(context.Context) (n int64, known bool, err error)
 	}}
 }
 
+// ObjectStore is what a check of the object store needs: where it is, and what waits for it.
+type ObjectStore struct {
+	Place string
+	// Trouble is why the store cannot be used.
+	Trouble error
+	// Objects and Bytes wait in the state database since Since; Uncounted is why that is not known.
+	Objects, Bytes int64
+	Since          time.Time
+	Uncounted      error
+}
+
+// Objects checks the object store and the queue before it.
+func Objects(clk clock.Clock, look func(context.Context) ObjectStore) Check {
+	return Check{"objects", func(ctx context.Context) (out []Finding) {
+		s := look(ctx)
+		if s.Trouble != nil {
+			out = append(out, fail("see that the store runs, that this machine reaches it, and the section objects of the configuration", "%s cannot be used: %s", s.Place, s.Trouble)...)
+		}
+		switch {
+		case s.Uncounted != nil:
+			out = append(out, warn("see the state database above; `aluskort migrate` makes missing tables", "what waits for the store cannot be counted: %s", s.Uncounted)...)
+		case s.Objects > 0:
+			out = append(out, warn("they are handed over by themselves while a server runs and the store answers; writers are refused at objects.queue_mb",
+				"%d objects, %d MB, wait for %s, the oldest for %s", s.Objects, s.Bytes>>20, s.Place, clk.Now().Sub(s.Since).Round(time.Second))...)
+		}
+		if len(out) == 0 {
+			return ok("%s can be used, nothing waits for it", s.Place)
+		}
+		return out
+	}}
+}
+
 // chainTail is how many records of a chain are checked.
 const chainTail = 10_000
 

@@ -217,3 +217,20 @@ func TestWrite(t *testing.T) {
 		t.Errorf("%+v, %v", got, err)
 	}
 }
+
+func TestObjects(t *testing.T) {
+	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	look := func(s ObjectStore) Check {
+		s.Place = "bucket evidence"
+		return Objects(clock.Fixed(now), func(context.Context) ObjectStore { return s })
+	}
+	expect(t, look(ObjectStore{}), OK, "bucket evidence can be used, nothing waits")
+	expect(t, look(ObjectStore{Trouble: errors.New("no route")}), Fail, "bucket evidence cannot be used: no route")
+	expect(t, look(ObjectStore{Objects: 3, Bytes: 5 << 20, Since: now.Add(-time.Hour)}), Warn, "3 objects, 5 MB, wait for bucket evidence, the oldest for 1h0m0s")
+	expect(t, look(ObjectStore{Uncounted: errors.New("no such table")}), Warn, "cannot be counted: no such table")
+	both := look(ObjectStore{Trouble: errors.New("no route"), Objects: 1, Since: now})
+	expect(t, both, Fail, "no route")
+	if found := both.Run(t.Context()); len(found) != 2 {
+		t.Errorf("a store that is away hides what waits for it: %v", found)
+	}
+}

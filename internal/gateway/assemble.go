@@ -41,7 +41,11 @@ type prompt struct {
 	// subjects are what tools may be asked about: stand-in → value.
 	subjects map[string]subject
 
-	session  Redaction
+	session Redaction
+	// suspects are the texts of which the sensor is not sure; condemned are those that a judge was.
+	suspects  []suspect
+	condemned map[fingerprint]bool
+
 	injected []string // kinds of injections that were found
 	hidden   int      // fields whose text was put aside whole
 	omitted  int      // fields and items left out for length
@@ -92,8 +96,13 @@ var marks = []string{"ˆ", "˜", "¸", "˙", "¬", "¦", "¤", "ˇ", "˛", "·"}
 
 // assemble makes a question ready. The result depends on the question and on what random gives.
 func (g *Gateway) assemble(q *Question, session Redaction, random io.Reader, budget int) (*prompt, error) {
+	return g.assembleBut(q, session, random, budget, nil)
+}
+
+// assembleBut puts aside texts that were judged.
+func (g *Gateway) assembleBut(q *Question, session Redaction, random io.Reader, budget int, condemned map[fingerprint]bool) (*prompt, error) {
 	p := &prompt{
-		session: session, evidence: map[string]string{}, fields: map[string]string{},
+		session: session, condemned: condemned, evidence: map[string]string{}, fields: map[string]string{},
 		choices: map[string]int{}, subjects: map[string]subject{},
 	}
 	if err := p.secrets(random); err != nil {
@@ -164,9 +173,11 @@ func holds(q *Question, mark string) bool {
 // quote makes text of an alert fit to stand in the data: cut at a rune, screened, redacted, its
 // blanks joined by the mark. name is that of the field; left is what remains of the budget.
 func (g *Gateway) quote(p *prompt, name, text string, limit int, left *int) string {
+	whole := text
 	text = cutText(text, min(limit, max(*left, 64)))
 	s := g.cfg.Screen(text)
 	if s.Injected {
+		g.suspected(p, name, whole, &s)
 		for _, k := range s.Kinds {
 			if !slices.Contains(p.injected, k) {
 				p.injected = append(p.injected, k)

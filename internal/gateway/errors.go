@@ -13,6 +13,9 @@ var (
 	ErrBudget = errors.New("gateway: the budget does not allow it")
 	// ErrRefused says that the model gave no usable answer, twice, or refused: a person decides.
 	ErrRefused = errors.New("gateway: no usable answer")
+	// ErrEvidence says that prompts and answers cannot be kept now: nothing is asked, or what was
+	// answered is not used, until they can.
+	ErrEvidence = errors.New("gateway: prompts and answers cannot be kept as evidence now")
 	// ErrQuestion says that the question itself cannot be asked.
 	ErrQuestion = errors.New("gateway: question")
 )

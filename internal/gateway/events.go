@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -34,10 +35,9 @@ func (e *events) add(c *conversation, t audit.Type, s audit.Severity, context, o
 
 func safe(s string) string { return strings.ToValidUTF8(cutText(s, 200), "\uFFFD") }
 
-// routed records a call: which model, why, from which words, at what price.
-func (e *events) routed(ctx context.Context, c *conversation, r *Reply) {
-	content := c.request.Messages[len(c.request.Messages)-1].Text
-	refs := c.keep(ctx, content, r)
+// routed records a call: which model, why, from which words, at what price. refs are the objects
+// that hold them.
+func (e *events) routed(c *conversation, r *Reply, content string, refs []string) {
 	e.add(c, audit.RoutingTierSelected, audit.SeverityInfo, func(o *audit.Object) {
 		o.Int("cache_read_tokens", r.Usage.CacheRead)
 		o.Int("cache_write_tokens", r.Usage.CacheWrite)
@@ -77,18 +77,21 @@ func each(list []string) []string {
 	return out
 }
 
-// keep stores what left and what came, by content. What cannot be stored is missing from the
-// record and stops nothing: the hashes are in it.
-func (c *conversation) keep(ctx context.Context, content string, r *Reply) []string {
+// keep stores texts by content. What leaves is kept before it leaves, so that nothing is paid for
+// that cannot be proved.
+func (c *conversation) keep(ctx context.Context, texts ...string) ([]string, error) {
 	if c.g.cfg.Objects == nil {
-		return nil
+		return nil, nil
 	}
-	refs, err := c.g.cfg.Objects.PutMany(ctx, c.q.Tenant, [][]byte{[]byte(c.f.system), []byte(content), []byte(r.Text)})
+	contents := make([][]byte, len(texts))
+	for i, s := range texts {
+		contents[i] = []byte(s)
+	}
+	refs, err := c.g.cfg.Objects.PutMany(ctx, c.q.Tenant, contents)
 	if err != nil {
-		c.g.cfg.Log.Error("prompts and answers not kept", "investigation", c.q.Investigation, "error", err)
-		return nil
+		return nil, fmt.Errorf("%w: %w", ErrEvidence, err)
 	}
-	return refs
+	return refs, nil
 }
 
 func (e *events) injected(c *conversation) {
@@ -99,6 +102,11 @@ func (e *events) injected(c *conversation) {
 	kinds := slices.Sorted(slices.Values(c.p.injected))
 	e.add(c, t, audit.SeverityWarning, func(o *audit.Object) {
 		o.Int("fields_hidden", int64(c.p.hidden))
+		if t := c.trial; t.texts > 0 {
+			o.Int("judged_attacks", int64(t.attacks))
+			o.Int("judged_texts", int64(t.texts))
+			o.Int("judged_without_answer", int64(t.loose))
+		}
 		o.Strs("kinds", each(kinds))
 	}, nil)
 }

@@ -25,6 +25,8 @@ type Screening struct {
 	// nothing of it is quoted.
 	Injected, Hidden bool
 	Kinds            []string
+	// Canonical is the whole of an injected text as a judge may see it; empty is the text itself.
+	Canonical string
 }
 
 // Redaction replaces secrets and personal data of one investigation. The same value has the same
@@ -71,7 +73,7 @@ type Models interface {
 	Call(ctx context.Context, ask Ask, r *llm.Request) (*Reply, error)
 }
 
-// Objects keeps what was sent and answered, by content, in one durable write.
+// Objects keeps what was sent and answered, by content, each time in one durable write.
 type Objects interface {
 	PutMany(ctx context.Context, tenant string, contents [][]byte) (ids []string, err error)
 }
@@ -88,7 +90,9 @@ type Config struct {
 	// Objects keeps prompts and answers as evidence; nil keeps only their hashes.
 	Objects Objects
 	Guard   *Guard
-	Clock   clock.Clock
+	// Judge has a model judge what the sensor is not sure of; nil has nobody.
+	Judge *Judge
+	Clock clock.Clock
 	// Random draws markers and references; nil is crypto/rand.
 	Random io.Reader
 	// Budget bounds the text of one question in bytes; 0 means 24 KiB.
@@ -129,8 +133,7 @@ const (
 )
 
 // Ask has a question answered. The account is filled in whatever the error is.
-func (g *Gateway) Ask(ctx context.Context, q *Question) (Answer, error) {
-	var a Answer
+func (g *Gateway) Ask(ctx context.Context, q *Question) (a Answer, err error) {
 	f, ok := forms[q.Task]
 	if !ok {
 		return a, errors.Join(ErrQuestion, errors.New("the gateway has no form for task "+string(q.Task)))
@@ -143,14 +146,22 @@ func (g *Gateway) Ask(ctx context.Context, q *Question) (Answer, error) {
 	if err != nil {
 		return a, err
 	}
+	c := &conversation{g: g, q: q, f: &f, p: p, answer: &a}
+	defer func() { a.Events = c.events.list }()
+	if err := c.judge(ctx, save); err != nil {
+		return a, err
+	}
+	if c.trial.condemned != nil {
+		if c.p, err = g.assembleBut(q, session, g.cfg.Random, g.cfg.Budget, c.trial.condemned); err != nil {
+			return a, err
+		}
+	}
 	if err := save(ctx); err != nil {
 		return a, err // what cannot be put back must not leave
 	}
-	c := &conversation{g: g, q: q, f: &f, p: p, answer: &a}
-	a.Injected = len(p.injected) > 0
+	a.Injected = len(c.p.injected) > 0
 	c.noteInjection()
-	err = c.run(ctx)
-	return a, err
+	return a, c.run(ctx)
 }
 
 // conversation is one question on its way to an answer.
@@ -163,11 +174,11 @@ type conversation struct {
 
 	request llm.Request
 	refused []string
+	trial   trial
 	events  events
 }
 
 func (c *conversation) run(ctx context.Context) error {
-	defer func() { c.answer.Events = c.events.list }()
 	schema, err := c.p.schema(c.q.Task)
 	if err != nil {
 		return errors.Join(ErrQuestion, err)
@@ -212,6 +223,11 @@ func (c *conversation) retry(reply *Reply, reason string) {
 }
 
 func (c *conversation) call(ctx context.Context) (*Reply, error) {
+	content := c.request.Messages[len(c.request.Messages)-1].Text
+	sent, err := c.keep(ctx, c.f.system, content)
+	if err != nil {
+		return nil, err
+	}
 	reply, err := c.g.cfg.Models.Call(ctx, Ask{
 		Tenant: c.q.Tenant, Investigation: c.q.Investigation, Task: c.q.Task, Severity: c.q.Severity,
 		Previous: c.q.Previous, NeedTools: len(c.q.Tools) > 0,
@@ -230,7 +246,11 @@ func (c *conversation) call(ctx context.Context) (*Reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.events.routed(ctx, c, reply)
+	received, err := c.keep(ctx, reply.Text)
+	c.events.routed(c, reply, content, append(sent, received...))
+	if err != nil {
+		return nil, err
+	}
 	return reply, nil
 }
 

@@ -514,3 +514,53 @@ func FuzzAnswer(f *testing.F) {
 		}
 	})
 }
+
+// shelf keeps objects, or none while it is full.
+type shelf struct {
+	kept []string
+	room int
+}
+
+func (s *shelf) PutMany(_ context.Context, _ string, contents [][]byte) (refs []string, err error) {
+	for _, b := range contents {
+		if s.room == 0 {
+			return nil, errors.New("full")
+		}
+		s.room--
+		s.kept = append(s.kept, string(b))
+		refs = append(refs, fmt.Sprint("ref-", len(s.kept)))
+	}
+	return refs, nil
+}
+
+// What leaves is kept before it leaves, what comes before it is used: a question whose evidence
+// nobody takes is not asked, and waits.
+func TestEvidenceThatCannotBeKept(t *testing.T) {
+	for room, want := range []struct{ asked, used bool }{0: {false, false}, 2: {true, false}, 3: {true, true}} {
+		if room == 1 {
+			continue // the two texts of a question go together
+		}
+		g, models := open(t, says(nil))
+		s := &shelf{room: room}
+		g.cfg.Objects = s
+		a, err := g.Ask(t.Context(), question())
+		if (len(models.sent) > 0) != want.asked || (a.Opinion != nil) != want.used || errors.Is(err, ErrEvidence) == want.used {
+			t.Errorf("room for %d: asked %d times, opinion %v, %v", room, len(models.sent), a.Opinion, err)
+		}
+		if (a.MicroUSD > 0) != want.asked {
+			t.Errorf("room for %d: %d are booked", room, a.MicroUSD)
+		}
+		if !want.asked {
+			continue
+		}
+		var record struct {
+			Refs []string `json:"evidence_refs"`
+		}
+		if err := json.Unmarshal([]byte(a.Events[0].Context.String()), &record); err != nil {
+			t.Fatal(err)
+		}
+		if refs := record.Refs; len(refs) != room || len(s.kept) != room || s.kept[1] != models.sent[0].Messages[0].Text {
+			t.Errorf("room for %d: the record refers to %v of %d kept", room, refs, len(s.kept))
+		}
+	}
+}

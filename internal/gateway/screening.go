@@ -18,7 +18,7 @@ func ScreenWith(d *detect.Detector) func(string) Screening {
 			}
 			return s
 		}
-		s.Text = detect.Summarise(text, f)
+		s.Text, s.Canonical = detect.Summarise(text, f), f.Canonical
 		for _, h := range f.Hits {
 			if !slices.Contains(s.Kinds, h.Kind) {
 				s.Kinds = append(s.Kinds, h.Kind)

@@ -5,8 +5,8 @@ import (
 	"unicode/utf8"
 )
 
-// neutral is what is left of a text of which nothing could be kept. It says nothing about why.
-const neutral = "The field holds free text without further facts."
+// Neutral is what is left of a text of which nothing could be kept. It says nothing about why.
+const Neutral = "The field holds free text without further facts."
 
 // maxSentence is where a stretch without punctuation is cut.
 const maxSentence = 400
@@ -37,7 +37,7 @@ func Summarise(text string, f Finding) string {
 		kept = append(kept, strings.Join(values, ", "))
 	}
 	if len(kept) == 0 {
-		return neutral
+		return Neutral
 	}
 	return strings.Join(kept, " ")
 }

@@ -45,6 +45,9 @@ type item struct {
 }
 
 func (a Analyst) think(r *llm.Request) *mind {
+	if text, ok := toJudge(r); ok {
+		return judge(text)
+	}
 	all := strings.Join(texts(r), "\n")
 	f := folded(all)
 	sum := 0.0

@@ -100,7 +100,7 @@ var meanings = []struct {
 	{"unknown", Unknowns}, {"missing", Unknowns}, {"gap", Unknowns}, {"question", Unknowns}, {"not_known", Unknowns},
 	{"confidence", Confidence}, {"probab", Confidence}, {"likelihood", Confidence}, {"certain", Confidence}, {"score", Confidence},
 	{"techniq", Techniques}, {"mitre", Techniques}, {"ttp", Techniques},
-	{"escalat", Raising}, {"needs_human", Raising}, {"is_malicious", Raising},
+	{"escalat", Raising}, {"is_attack", Raising}, {"needs_human", Raising}, {"is_malicious", Raising},
 	{"auto_close", Closing}, {"close", Closing}, {"suppress", Closing}, {"is_benign", Closing}, {"false_positive", Closing}, {"dismiss", Closing},
 	{"severity", Severity}, {"priority", Severity}, {"urgency", Severity},
 	{"citation", Citations}, {"cite", Citations}, {"evidence", Citations}, {"ref", Citations}, {"support", Citations}, {"basis", Citations},

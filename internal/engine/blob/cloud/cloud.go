@@ -10,7 +10,7 @@
 //
 // Contract-tested: the suite runs on the in-memory driver of gocloud.dev, not on the services. (Its
 // file driver does not list in the order of names.) Drivers of the services are linked by the build
-// tag "cloud" only: see Open.
+// tag "cloud" only: see OpenGCS and OpenAzure.
 package cloud
 
 import (

@@ -9,8 +9,21 @@ import (
 	contract "github.com/aluskort/aluskort/internal/engine/blob"
 )
 
-// Open refuses: this build leaves out the drivers of the services, which would make it 32 MB
-// larger.
-func Open(_ context.Context, address string, _ Config) (*Bucket, error) {
-	return nil, fmt.Errorf("%w: %q: this program was built without the tag \"cloud\"", contract.ErrUnsupported, address)
+// errLean says what is missing: the drivers of the services would make the program 32 MB larger.
+var errLean = fmt.Errorf("%w: this program was built without cloud stores; build it with: go build -tags cloud ./cmd/aluskort", contract.ErrUnsupported)
+
+// OpenGCS refuses in this build.
+func OpenGCS(_ context.Context, s GCS, _ Config) (*Bucket, error) {
+	if err := s.check(); err != nil {
+		return nil, err
+	}
+	return nil, errLean
+}
+
+// OpenAzure refuses in this build.
+func OpenAzure(_ context.Context, s Azure, _ Config) (*Bucket, error) {
+	if err := s.check(); err != nil {
+		return nil, err
+	}
+	return nil, errLean
 }

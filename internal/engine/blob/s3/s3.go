@@ -81,8 +81,9 @@ type Bucket struct {
 
 var _ blob.Engine = (*Bucket)(nil)
 
-// Open connects to the bucket, which must exist. Errors of the store wrap blob.ErrUnavailable,
-// those of the configuration blob.ErrInvalid.
+// Open connects to the bucket. Without one of that name that the keys open it fails with
+// blob.ErrNotFound, which is not the error of a server that is away. Errors of
+// the store wrap blob.ErrUnavailable, those of the configuration blob.ErrInvalid.
 func Open(ctx context.Context, cfg Config) (*Bucket, error) {
 	endpoint, err := cfg.check()
 	if err != nil {
@@ -115,11 +116,11 @@ func Open(ctx context.Context, cfg Config) (*Bucket, error) {
 // inspect finds out whether the bucket is there and has object lock.
 func (b *Bucket) inspect(ctx context.Context) error {
 	ok, err := b.client.BucketExists(ctx, b.cfg.Bucket)
-	if err != nil {
+	switch {
+	case err == nil && !ok, err != nil && denied(err): // servers differ in which they say of a stranger
+		return fmt.Errorf("%w: bucket %q does not exist, or is not ours: see its name and the keys", blob.ErrNotFound, b.cfg.Bucket)
+	case err != nil:
 		return fault("open", b.cfg.Bucket, err)
-	}
-	if !ok {
-		return fmt.Errorf("%w: bucket %q does not exist, or is not ours", blob.ErrUnavailable, b.cfg.Bucket)
 	}
 	enabled, _, _, _, err := b.client.GetObjectLockConfig(ctx, b.cfg.Bucket)
 	switch code := minio.ToErrorResponse(err).Code; {

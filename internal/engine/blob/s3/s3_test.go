@@ -274,12 +274,12 @@ func TestCredentialsFromFiles(t *testing.T) {
 	}
 	wrong := cfg
 	wrong.AccessKeyFile, wrong.SecretKeyFile, wrong.AccessKey, wrong.SecretKey = "", "", "nobody", "nothing"
-	if _, err := Open(t.Context(), wrong); !errors.Is(err, blob.ErrUnavailable) {
+	if _, err := Open(t.Context(), wrong); !errors.Is(err, blob.ErrNotFound) || errors.Is(err, blob.ErrUnavailable) {
 		t.Errorf("wrong credentials: %v", err)
 	}
 	wrong = cfg
 	wrong.Bucket = "not-there"
-	if _, err := Open(t.Context(), wrong); !errors.Is(err, blob.ErrUnavailable) {
+	if _, err := Open(t.Context(), wrong); !errors.Is(err, blob.ErrNotFound) || errors.Is(err, blob.ErrUnavailable) {
 		t.Errorf("no such bucket: %v", err)
 	}
 }

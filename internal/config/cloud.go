@@ -1,0 +1,5 @@
+//go:build cloud
+
+package config
+
+const cloudStores = true
