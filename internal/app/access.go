@@ -44,7 +44,7 @@ func (n *Node) NewAPI(tokens api.Verifier, peers *mtls.Identity, health *ops.Hea
 		c.Offer, c.DeadLetter, c.OutboxLag = n.offerHTTP, n.deadLetter, n.OutboxLag
 	}
 	if n.has(needPeople) {
-		c.Investigations, c.Questions, c.Reload = n.Engine, n.NextQuestions, n.Reload
+		c.Investigations, c.Questions, c.Reload = n.Engine, n.NextQuestions, n.ReloadAll
 		c.Intel, c.Techniques, c.Priors = liveIntel{n}, techniques{n}, learnedPriors{n}
 		c.Patterns, c.Backtest = n.Patterns, n.Backtest
 	}
@@ -53,20 +53,35 @@ func (n *Node) NewAPI(tokens api.Verifier, peers *mtls.Identity, health *ops.Hea
 
 // Record writes audit events that belong to no other change, in a transaction of their own.
 func (n *Node) Record(ctx context.Context, tenant string, events []audit.Event) error {
+	return n.recordWith(ctx, tenant, events, nil)
+}
+
+// recordWith is Record with something else in the same transaction.
+func (n *Node) recordWith(ctx context.Context, tenant string, events []audit.Event, also func(store.Tx) error) error {
 	if n.State == nil {
 		return fmt.Errorf("record %d audit events: no target of this process has a state database", len(events))
 	}
 	err := n.State.Update(ctx, func(tx store.Tx) error {
-		msgs, err := n.emitter.Emit(tx, tenant, events)
-		if err != nil {
-			return err
+		if also != nil {
+			if err := also(tx); err != nil {
+				return err
+			}
 		}
-		return n.relay.Outbox().Append(tx, msgs...)
+		return n.emit(tx, tenant, events)
 	})
 	if err != nil {
 		return fmt.Errorf("record %d audit events: %w", len(events), err)
 	}
 	return nil
+}
+
+// emit sends audit events with the transaction of their cause.
+func (n *Node) emit(tx store.Tx, tenant string, events []audit.Event) error {
+	msgs, err := n.emitter.Emit(tx, tenant, events)
+	if err != nil {
+		return err
+	}
+	return n.relay.Outbox().Append(tx, msgs...)
 }
 
 // offerHTTP is Offer with the errors that the API tells apart.

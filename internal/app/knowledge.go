@@ -68,6 +68,15 @@ type knowledge struct {
 	digest map[string]string
 }
 
+// files identifies the content of the parts that are files.
+func (k *knowledge) files() string {
+	h := sha256.New()
+	for _, part := range [...]string{partOrganisation, partRules} {
+		fmt.Fprintf(h, "%q %q\n", part, k.digest[part])
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
 // The parts of knowledge, as audit records name them.
 const (
 	partTaxonomy     = "taxonomy"
@@ -77,11 +86,16 @@ const (
 
 // openKnowledge reads what the engine knows and returns its sources of evidence.
 func (n *Node) openKnowledge(ctx context.Context) ([]evidence.Source, error) {
+	last, err := n.lastReload(ctx) // before the files: what is asked for later is done later
+	if err != nil {
+		return nil, err
+	}
 	k, err := n.readKnowledge(ctx)
 	if err != nil {
 		return nil, err
 	}
 	n.know.Store(k)
+	n.reloaded = last.seq
 	n.Intel, n.liveIntel = intel.NewStore(n.State), intel.NewLive()
 	if err := n.Intel.Refresh(ctx, n.liveIntel, n.opts.Clock.Now()); err != nil {
 		return nil, err

@@ -211,11 +211,7 @@ func (n *Node) emitModels(tx store.Tx, e models.Event) error {
 		n.opts.Log.Warn("models", "event", e.Kind, "provider", e.Provider, "reason", e.Reason)
 		return nil
 	}
-	msgs, err := n.emitter.Emit(tx, n.opts.Config.Tenant, []audit.Event{ev})
-	if err != nil {
-		return err
-	}
-	return n.relay.Outbox().Append(tx, msgs...)
+	return n.emit(tx, n.opts.Config.Tenant, []audit.Event{ev})
 }
 
 // askable is the model path as the API sees it; nil when no model is configured.

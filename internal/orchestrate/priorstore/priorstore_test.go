@@ -43,7 +43,7 @@ func record(t *testing.T, s *Store, db store.DB, list ...prior.Judgement) {
 
 func refit(t *testing.T, s *Store, at time.Time) *prior.Snapshot {
 	t.Helper()
-	snapshot, err := s.Refit(t.Context(), at)
+	snapshot, err := s.Refit(t.Context(), at, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
