@@ -16,6 +16,7 @@ import (
 	"github.com/aluskort/aluskort/internal/config"
 	"github.com/aluskort/aluskort/internal/engine/bus"
 	"github.com/aluskort/aluskort/internal/engine/store"
+	"github.com/aluskort/aluskort/internal/engine/store/postgres"
 	"github.com/aluskort/aluskort/internal/ingest"
 	"github.com/aluskort/aluskort/internal/knowledge/intel"
 	"github.com/aluskort/aluskort/internal/knowledge/taxonomy"
@@ -280,6 +281,42 @@ func (n *Node) Observe(ctx context.Context, r *ops.Registry) {
 	if n.has(needEngine) {
 		n.observeEngine(r, ask)
 	}
+	n.observePostgres(r)
+}
+
+// observePostgres adds the figures of the databases that are on PostgreSQL. They are this process's
+// own and ask no server.
+func (n *Node) observePostgres(r *ops.Registry) {
+	open := map[string]*postgres.DB{}
+	for name, db := range map[string]store.DB{"state": n.State, "audit": n.auditDB} {
+		if p, ok := db.(*postgres.DB); ok {
+			open[name] = p
+		}
+	}
+	if len(open) == 0 {
+		return
+	}
+	each := func(fn func(name string, s postgres.Stats)) {
+		for name, db := range open {
+			fn(name, db.Stats())
+		}
+	}
+	r.Collect("aluskort_postgres_conflicts_total", "Transactions that were run again because of another one.", ops.Counter, []string{"database"}, func(emit func(ops.Sample)) {
+		each(func(name string, s postgres.Stats) {
+			emit(ops.Sample{Labels: []string{name}, Value: float64(s.Conflicts)})
+		})
+	})
+	r.Collect("aluskort_postgres_connections", "Connections of the pool.", ops.Gauge, []string{"database", "state"}, func(emit func(ops.Sample)) {
+		each(func(name string, s postgres.Stats) {
+			emit(ops.Sample{Labels: []string{name, "busy"}, Value: float64(s.Busy)})
+			emit(ops.Sample{Labels: []string{name, "idle"}, Value: float64(s.Conns - s.Busy)})
+		})
+	})
+	r.Collect("aluskort_postgres_connections_max", "Most connections that the pool opens.", ops.Gauge, []string{"database"}, func(emit func(ops.Sample)) {
+		each(func(name string, s postgres.Stats) {
+			emit(ops.Sample{Labels: []string{name}, Value: float64(s.MaxConns)})
+		})
+	})
 }
 
 // observeEngine adds the metrics of what decides.

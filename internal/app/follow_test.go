@@ -23,6 +23,7 @@ import (
 	"github.com/aluskort/aluskort/internal/evidence"
 	"github.com/aluskort/aluskort/internal/fp"
 	"github.com/aluskort/aluskort/internal/investigate"
+	"github.com/aluskort/aluskort/internal/ops"
 	"github.com/aluskort/aluskort/internal/orchestrate"
 )
 
@@ -262,6 +263,20 @@ func TestServicesFollowEachOther(t *testing.T) {
 	}
 	if known, _ := (orchestrateTaxonomy{p.decide}).Resolve([]string{"T9901"}); len(known) != 1 {
 		t.Error("an imported technique is not known")
+	}
+	var shown strings.Builder
+	r := ops.NewRegistry()
+	p.asked.Observe(ctx, r)
+	if err := r.Write(&shown); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		`aluskort_postgres_connections_max{database="state"} 20`, `aluskort_postgres_connections_max{database="audit"} 20`,
+		`aluskort_postgres_connections{database="state",state="idle"} `, `aluskort_postgres_conflicts_total{database="state"} `,
+	} {
+		if !strings.Contains(shown.String(), want) {
+			t.Errorf("the metrics lack %s", want)
+		}
 	}
 	if records := p.changes(); len(records) != 3 { // files, priors, techniques
 		t.Errorf("%d records: %q", len(records), records)
