@@ -28,7 +28,7 @@ type followed struct {
 // ctx ends. Whoever made a change recorded it; those who follow do not.
 func (n *Node) follow(ctx context.Context) error {
 	list := []*followed{
-		{what: "indicators", stamp: number(n.Intel.LastImport), take: func(ctx context.Context) error {
+		{what: "indicators", stamp: number(n.Intel.CountImports), take: func(ctx context.Context) error {
 			return n.Intel.Refresh(ctx, n.liveIntel, n.opts.Clock.Now())
 		}},
 		{what: "techniques", stamp: number(taxonomy.NewStore(n.State).Changed), take: n.followTaxonomy},

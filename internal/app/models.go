@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/aluskort/aluskort/internal/alert"
 	"github.com/aluskort/aluskort/internal/api"
@@ -328,11 +329,16 @@ func (n *Node) tools(inv *investigate.Investigation) []gateway.Tool {
 	}
 }
 
+// lookupWithin is how long a model waits for the database about an indicator.
+const lookupWithin = 10 * time.Second
+
 func (n *Node) lookupIndicator(tenant, value string) (string, error) {
 	index, blind := n.liveIntel.Index()
 	if blind != "" {
 		return "", fmt.Errorf("threat intelligence: %s", blind)
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), lookupWithin)
+	defer cancel()
 	if !index.Imported(tenant) {
 		return "No threat intelligence was imported: nothing is known, neither good nor bad.", nil
 	}
@@ -340,7 +346,11 @@ func (n *Node) lookupIndicator(tenant, value string) (string, error) {
 		alert.IndicatorIPv4, alert.IndicatorIPv6, alert.IndicatorDomain, alert.IndicatorURL, alert.IndicatorEmail,
 		alert.IndicatorMD5, alert.IndicatorSHA1, alert.IndicatorSHA256,
 	} {
-		if hit, ok := index.Lookup(tenant, t, value, n.opts.Clock.Now()); ok {
+		hit, ok, err := n.indicators.Lookup(ctx, tenant, t, value, n.opts.Clock.Now())
+		if err != nil {
+			return "", fmt.Errorf("threat intelligence: %w", err)
+		}
+		if ok {
 			return describeHit(hit), nil
 		}
 	}

@@ -119,8 +119,9 @@ type Node struct {
 	stages     []stage
 	flow       *flow
 	// liveIntel is the index that the indicators source reads; Refresh swaps it.
-	liveIntel *intel.Live
-	gate      *fp.Gate
+	liveIntel  *intel.Live
+	indicators indicators
+	gate       *fp.Gate
 	// know is what verdicts rest on. steady is held for reading while a batch is in work and for
 	// writing while know changes; changing lets one change be prepared at a time.
 	know     atomic.Pointer[knowledge]

@@ -232,33 +232,55 @@ func (s *Store) Imports(ctx context.Context, tenant string, limit int) (out []Im
 	return out, err
 }
 
-// LastImport is the number of the newest import of any tenant, 0 for none: whoever holds an index
-// sees by it that another process imported.
-func (s *Store) LastImport(ctx context.Context) (n int64, err error) {
+// CountImports is how many imports of any tenant there were: whoever holds an index sees by it that
+// another process imported. The newest number would not do: a lower one may commit after it.
+func (s *Store) CountImports(ctx context.Context) (n int64, err error) {
 	err = s.db.View(ctx, func(tx store.Tx) error {
-		return tx.QueryRow(`SELECT COALESCE(MAX(import_id), 0) FROM threat_intel_imports`).Scan(&n)
+		n, err = countImports(tx)
+		return err
 	})
-	if err != nil {
-		return 0, fmt.Errorf("newest import: %w", err)
+	return n, err
+}
+
+func countImports(tx store.Tx) (n int64, err error) {
+	if err := tx.QueryRow(`SELECT COUNT(*) FROM threat_intel_imports`).Scan(&n); err != nil {
+		return 0, fmt.Errorf("count imports: %w", err)
 	}
 	return n, nil
 }
 
 // Index makes an index of everything that has not expired at now.
 func (s *Store) Index(ctx context.Context, now time.Time) (index *Index, err error) {
+	return s.index(ctx, now, false)
+}
+
+// index makes an index of all rows, or of the resident ones.
+func (s *Store) index(ctx context.Context, now time.Time, resident bool) (index *Index, err error) {
 	err = s.db.View(ctx, func(tx store.Tx) error {
 		var count int
 		if err := tx.QueryRow(`SELECT COUNT(*) FROM threat_intel_iocs WHERE expiry > $1`, now.UnixMicro()).Scan(&count); err != nil {
 			return fmt.Errorf("count indicators: %w", err)
 		}
-		b := NewBuilder(count)
+		imports, err := countImports(tx)
+		if err != nil {
+			return err
+		}
+		query, hint := selectAll, count
+		if resident {
+			query, hint = selectResident, 0
+		}
+		b := NewBuilder(hint)
 		if err := addImports(tx, b); err != nil {
 			return err
 		}
-		if err := addRows(tx, b, now); err != nil {
+		if err := addRows(tx, b, query, now); err != nil {
 			return err
 		}
 		index = b.Build()
+		index.imports = imports
+		if resident {
+			index.size = count
+		}
 		return nil
 	})
 	return index, err
@@ -267,7 +289,7 @@ func (s *Store) Index(ctx context.Context, now time.Time) (index *Index, err err
 // Refresh puts a new index into use. When that fails the old one stays, and a Live that never
 // had one says why.
 func (s *Store) Refresh(ctx context.Context, live *Live, now time.Time) error {
-	index, err := s.Index(ctx, now)
+	index, err := s.index(ctx, now, live.resident)
 	if err != nil {
 		live.Fail(err)
 		return err
@@ -294,8 +316,14 @@ func addImports(tx store.Tx, b *Builder) error {
 	return err
 }
 
-func addRows(tx store.Tx, b *Builder, now time.Time) error {
-	rows, err := tx.Query(`SELECT `+indicatorColumns+`, tenant_id FROM threat_intel_iocs WHERE expiry > $1`, now.UnixMicro())
+const (
+	selectAll = `SELECT ` + indicatorColumns + `, tenant_id FROM threat_intel_iocs WHERE expiry > $1`
+	// selectResident has networks and the kinds of resident.
+	selectResident = selectAll + ` AND (indicator_type IN ('user_agent', 'path') OR indicator_type IN ('ipv4', 'ipv6') AND indicator_value LIKE '%/%')`
+)
+
+func addRows(tx store.Tx, b *Builder, query string, now time.Time) error {
+	rows, err := tx.Query(query, now.UnixMicro())
 	if err != nil {
 		return fmt.Errorf("read indicators: %w", err)
 	}
