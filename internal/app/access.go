@@ -54,10 +54,10 @@ func (n *Node) NewAPI(tokens api.Verifier, peers *mtls.Identity, health *ops.Hea
 
 // Record writes audit events that belong to no other change, in a transaction of their own.
 func (n *Node) Record(ctx context.Context, tenant string, events []audit.Event) error {
-	return n.recordWith(ctx, tenant, events, nil)
+	return n.recordWith(store.ForTenant(ctx, tenant), tenant, events, nil)
 }
 
-// recordWith is Record with something else in the same transaction.
+// recordWith is Record with something else in the same transaction, which need not be the tenant's.
 func (n *Node) recordWith(ctx context.Context, tenant string, events []audit.Event, also func(store.Tx) error) error {
 	if n.State == nil {
 		return fmt.Errorf("record %d audit events: no target of this process has a state database", len(events))

@@ -91,7 +91,7 @@ func (m keptMaps) Load(ctx context.Context, tenant, investigation string) (*reda
 
 // Save implements gateway.Vault.
 func (m keptMaps) Save(ctx context.Context, tenant, investigation string, kept *redact.Map) error {
-	return m.n.State.Update(ctx, func(tx store.Tx) error {
+	return m.n.State.Update(store.ForTenant(ctx, tenant), func(tx store.Tx) error {
 		return m.Vault.Save(tx, tenant, investigation, kept, m.n.opts.Clock.Now())
 	})
 }

@@ -62,7 +62,7 @@ func (s *Store) Import(ctx context.Context, tenant string, r io.Reader, o Option
 }
 
 func (s *Store) record(ctx context.Context, tenant, feed string, rep *Report, now time.Time) error {
-	return s.db.Update(ctx, func(tx store.Tx) error {
+	return s.db.Update(store.ForTenant(ctx, tenant), func(tx store.Tx) error {
 		_, err := tx.Exec(`INSERT INTO threat_intel_imports
 	(tenant_id, feed, format, accepted, refused, skipped, imported_at) VALUES ($1,$2,$3,$4,$5,$6,$7)`,
 			tenant, feed, string(rep.Format), rep.Accepted, rep.Refused, rep.Skipped, now.UnixMicro())
@@ -84,7 +84,7 @@ func (s *Store) Upsert(ctx context.Context, tenant string, now time.Time, rows [
 		return nil
 	}
 	merged := distinct(rows, now)
-	return s.db.Update(ctx, func(tx store.Tx) error {
+	return s.db.Update(store.ForTenant(ctx, tenant), func(tx store.Tx) error {
 		out := make([]Indicator, len(merged)) // fn may run twice
 		for i := range merged {
 			out[i] = merged[i]
@@ -162,7 +162,7 @@ func (s *Store) Lookup(ctx context.Context, tenant string, t alert.IndicatorType
 	}
 	var best Indicator
 	found := false
-	err = s.db.View(ctx, func(tx store.Tx) error {
+	err = s.db.View(store.ForTenant(ctx, tenant), func(tx store.Tx) error {
 		found = false
 		for _, owner := range [...]string{tenant, SharedTenant} {
 			i, err := selectOne(tx, owner, t, value)
@@ -209,7 +209,7 @@ type Imported struct {
 
 // Imports returns the last imports for the tenant and for all, newest first, at most limit.
 func (s *Store) Imports(ctx context.Context, tenant string, limit int) (out []Imported, err error) {
-	err = s.db.View(ctx, func(tx store.Tx) error {
+	err = s.db.View(store.ForTenant(ctx, tenant), func(tx store.Tx) error {
 		out = nil
 		rows, err := tx.Query(`SELECT tenant_id, feed, format, accepted, refused, skipped, imported_at
 	FROM threat_intel_imports WHERE tenant_id IN ($1, $2) ORDER BY imported_at DESC, import_id DESC LIMIT $3`,
