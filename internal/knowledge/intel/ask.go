@@ -13,16 +13,10 @@ type ref struct {
 	value string
 }
 
-// resident reports whether rows of a kind are held in memory whatever the configuration: they are
-// few, and met in other ways than by their value.
-func resident(t alert.IndicatorType) bool {
-	return t == alert.IndicatorUserAgent || t == alert.IndicatorPath
-}
-
 var urlSchemes = [...]string{"http://", "https://", "ftp://", "ftps://", "ws://", "wss://"}
 
-// appendRefs appends the rows that Index.Lookup could find for a value, but those that are resident:
-// all that Index.find looks for, by the names under which the table keeps it.
+// appendRefs appends the rows that Index.Lookup could find for a value, but those of
+// selectResident: all that Index.find looks for, by the names under which the table keeps it.
 func appendRefs(out []ref, t alert.IndicatorType, value string) []ref {
 	switch t {
 	case alert.IndicatorIPv4, alert.IndicatorIPv6:

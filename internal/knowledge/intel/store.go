@@ -318,7 +318,8 @@ func addImports(tx store.Tx, b *Builder) error {
 
 const (
 	selectAll = `SELECT ` + indicatorColumns + `, tenant_id FROM threat_intel_iocs WHERE expiry > $1`
-	// selectResident has networks and the kinds of resident.
+	// selectResident has what is in memory also where the rest is asked for: few rows, met in other ways
+	// than by their value.
 	selectResident = selectAll + ` AND (indicator_type IN ('user_agent', 'path') OR indicator_type IN ('ipv4', 'ipv6') AND indicator_value LIKE '%/%')`
 )
 
