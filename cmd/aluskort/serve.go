@@ -272,7 +272,8 @@ func (s *server) serve(services context.Context, addr string, a *api.API) (err e
 	return err
 }
 
-// reload reads files and taxonomy again at each hang-up, as POST /api/v1/reload does.
+// reload reads files and taxonomy again at each hang-up, in this process alone: whoever changes
+// files on several machines sends each process its own.
 func (s *server) reload(ctx context.Context, hangups <-chan os.Signal) {
 	for {
 		select {

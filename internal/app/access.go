@@ -16,6 +16,7 @@ import (
 	"github.com/aluskort/aluskort/internal/config"
 	"github.com/aluskort/aluskort/internal/engine/bus"
 	"github.com/aluskort/aluskort/internal/engine/store"
+	"github.com/aluskort/aluskort/internal/engine/store/postgres"
 	"github.com/aluskort/aluskort/internal/ingest"
 	"github.com/aluskort/aluskort/internal/knowledge/intel"
 	"github.com/aluskort/aluskort/internal/knowledge/taxonomy"
@@ -45,7 +46,7 @@ func (n *Node) NewAPI(tokens api.Verifier, peers *mtls.Identity, health *ops.Hea
 		c.Offer, c.DeadLetter, c.OutboxLag = n.offerHTTP, n.deadLetter, n.OutboxLag
 	}
 	if n.has(needPeople) {
-		c.Investigations, c.Questions, c.Reload = n.Engine, n.NextQuestions, n.Reload
+		c.Investigations, c.Questions, c.Reload = n.Engine, n.NextQuestions, n.ReloadAll
 		c.Intel, c.Techniques, c.Priors = liveIntel{n}, techniques{n}, learnedPriors{n}
 		c.Patterns, c.Backtest = n.Patterns, n.Backtest
 	}
@@ -54,20 +55,35 @@ func (n *Node) NewAPI(tokens api.Verifier, peers *mtls.Identity, health *ops.Hea
 
 // Record writes audit events that belong to no other change, in a transaction of their own.
 func (n *Node) Record(ctx context.Context, tenant string, events []audit.Event) error {
+	return n.recordWith(store.ForTenant(ctx, tenant), tenant, events, nil)
+}
+
+// recordWith is Record with something else in the same transaction, which need not be the tenant's.
+func (n *Node) recordWith(ctx context.Context, tenant string, events []audit.Event, also func(store.Tx) error) error {
 	if n.State == nil {
 		return fmt.Errorf("record %d audit events: no target of this process has a state database", len(events))
 	}
 	err := n.State.Update(ctx, func(tx store.Tx) error {
-		msgs, err := n.emitter.Emit(tx, tenant, events)
-		if err != nil {
-			return err
+		if also != nil {
+			if err := also(tx); err != nil {
+				return err
+			}
 		}
-		return n.relay.Outbox().Append(tx, msgs...)
+		return n.emit(tx, tenant, events)
 	})
 	if err != nil {
 		return fmt.Errorf("record %d audit events: %w", len(events), err)
 	}
 	return nil
+}
+
+// emit sends audit events with the transaction of their cause.
+func (n *Node) emit(tx store.Tx, tenant string, events []audit.Event) error {
+	msgs, err := n.emitter.Emit(tx, tenant, events)
+	if err != nil {
+		return err
+	}
+	return n.relay.Outbox().Append(tx, msgs...)
 }
 
 // offerHTTP is Offer with the errors that the API tells apart.
@@ -269,6 +285,42 @@ func (n *Node) Observe(ctx context.Context, r *ops.Registry) {
 	if n.has(needEngine) {
 		n.observeEngine(r, ask)
 	}
+	n.observePostgres(r)
+}
+
+// observePostgres adds the figures of the databases that are on PostgreSQL. They are this process's
+// own and ask no server.
+func (n *Node) observePostgres(r *ops.Registry) {
+	open := map[string]*postgres.DB{}
+	for name, db := range map[string]store.DB{"state": n.State, "audit": n.auditDB} {
+		if p, ok := db.(*postgres.DB); ok {
+			open[name] = p
+		}
+	}
+	if len(open) == 0 {
+		return
+	}
+	each := func(fn func(name string, s postgres.Stats)) {
+		for name, db := range open {
+			fn(name, db.Stats())
+		}
+	}
+	r.Collect("aluskort_postgres_conflicts_total", "Transactions that were run again because of another one.", ops.Counter, []string{"database"}, func(emit func(ops.Sample)) {
+		each(func(name string, s postgres.Stats) {
+			emit(ops.Sample{Labels: []string{name}, Value: float64(s.Conflicts)})
+		})
+	})
+	r.Collect("aluskort_postgres_connections", "Connections of the pool.", ops.Gauge, []string{"database", "state"}, func(emit func(ops.Sample)) {
+		each(func(name string, s postgres.Stats) {
+			emit(ops.Sample{Labels: []string{name, "busy"}, Value: float64(s.Busy)})
+			emit(ops.Sample{Labels: []string{name, "idle"}, Value: float64(s.Conns - s.Busy)})
+		})
+	})
+	r.Collect("aluskort_postgres_connections_max", "Most connections that the pool opens.", ops.Gauge, []string{"database"}, func(emit func(ops.Sample)) {
+		each(func(name string, s postgres.Stats) {
+			emit(ops.Sample{Labels: []string{name}, Value: float64(s.MaxConns)})
+		})
+	})
 }
 
 // observeEngine adds the metrics of what decides.

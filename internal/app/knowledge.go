@@ -16,6 +16,7 @@ import (
 
 	"github.com/aluskort/aluskort/internal/alert"
 	"github.com/aluskort/aluskort/internal/asset"
+	"github.com/aluskort/aluskort/internal/engine/cache/memory"
 	"github.com/aluskort/aluskort/internal/evidence"
 	"github.com/aluskort/aluskort/internal/ingest"
 	"github.com/aluskort/aluskort/internal/ingest/adapters"
@@ -68,6 +69,15 @@ type knowledge struct {
 	digest map[string]string
 }
 
+// files identifies the content of the parts that are files.
+func (k *knowledge) files() string {
+	h := sha256.New()
+	for _, part := range [...]string{partOrganisation, partRules} {
+		fmt.Fprintf(h, "%q %q\n", part, k.digest[part])
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
 // The parts of knowledge, as audit records name them.
 const (
 	partTaxonomy     = "taxonomy"
@@ -77,16 +87,52 @@ const (
 
 // openKnowledge reads what the engine knows and returns its sources of evidence.
 func (n *Node) openKnowledge(ctx context.Context) ([]evidence.Source, error) {
+	last, err := n.lastReload(ctx) // before the files: what is asked for later is done later
+	if err != nil {
+		return nil, err
+	}
 	k, err := n.readKnowledge(ctx)
 	if err != nil {
 		return nil, err
 	}
 	n.know.Store(k)
-	n.Intel, n.liveIntel = intel.NewStore(n.State), intel.NewLive()
-	if err := n.Intel.Refresh(ctx, n.liveIntel, n.opts.Clock.Now()); err != nil {
+	n.reloaded = last.seq
+	if err := n.openIntel(ctx); err != nil {
 		return nil, err
 	}
-	return []evidence.Source{liveRules{n}, intel.NewSource(n.liveIntel)}, nil
+	return []evidence.Source{liveRules{n}, n.indicators}, nil
+}
+
+// indicators says which values are known to be malicious, to the batch path and one by one.
+type indicators interface {
+	evidence.Source
+	Lookup(ctx context.Context, tenant string, t alert.IndicatorType, value string, at time.Time) (intel.Hit, bool, error)
+}
+
+// askedBytes is how much a process keeps of what it asked the database, where there is no cache.
+const askedBytes = 64 << 20
+
+func (n *Node) openIntel(ctx context.Context) (err error) {
+	n.Intel = intel.NewStore(n.State)
+	if n.opts.Config.Intel.Lookup != "database" {
+		n.liveIntel = intel.NewLive()
+		n.indicators = intel.NewSource(n.liveIntel)
+		return n.Intel.Refresh(ctx, n.liveIntel, n.opts.Clock.Now())
+	}
+	var hot intel.Hot = n.cache
+	if n.cache == nil {
+		own, err := memory.New(memory.Config{Bytes: askedBytes, Clock: n.opts.Clock})
+		if err != nil {
+			return err
+		}
+		n.closers = append(n.closers, own.Close)
+		hot = own
+	}
+	n.liveIntel = intel.NewResident()
+	if n.indicators, err = intel.NewRemote(ctx, n.Intel, n.liveIntel, hot, n.opts.Clock); err != nil {
+		return err
+	}
+	return n.Intel.Refresh(ctx, n.liveIntel, n.opts.Clock.Now())
 }
 
 // readKnowledge reads everything anew and changes nothing.

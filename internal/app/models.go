@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/aluskort/aluskort/internal/alert"
 	"github.com/aluskort/aluskort/internal/api"
@@ -98,7 +99,7 @@ func (m keptMaps) Load(ctx context.Context, tenant, investigation string) (*reda
 
 // Save implements gateway.Vault.
 func (m keptMaps) Save(ctx context.Context, tenant, investigation string, kept *redact.Map) error {
-	return m.n.State.Update(ctx, func(tx store.Tx) error {
+	return m.n.State.Update(store.ForTenant(ctx, tenant), func(tx store.Tx) error {
 		return m.Vault.Save(tx, tenant, investigation, kept, m.n.opts.Clock.Now())
 	})
 }
@@ -219,11 +220,7 @@ func (n *Node) emitModels(tx store.Tx, e models.Event) error {
 		n.opts.Log.Warn("models", "event", e.Kind, "provider", e.Provider, "reason", e.Reason)
 		return nil
 	}
-	msgs, err := n.emitter.Emit(tx, n.opts.Config.Tenant, []audit.Event{ev})
-	if err != nil {
-		return err
-	}
-	return n.relay.Outbox().Append(tx, msgs...)
+	return n.emit(tx, n.opts.Config.Tenant, []audit.Event{ev})
 }
 
 // askable is the model path as the API sees it; nil when no model is configured.
@@ -340,11 +337,16 @@ func (n *Node) tools(inv *investigate.Investigation) []gateway.Tool {
 	}
 }
 
+// lookupWithin is how long a model waits for the database about an indicator.
+const lookupWithin = 10 * time.Second
+
 func (n *Node) lookupIndicator(tenant, value string) (string, error) {
 	index, blind := n.liveIntel.Index()
 	if blind != "" {
 		return "", fmt.Errorf("threat intelligence: %s", blind)
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), lookupWithin)
+	defer cancel()
 	if !index.Imported(tenant) {
 		return "No threat intelligence was imported: nothing is known, neither good nor bad.", nil
 	}
@@ -352,7 +354,11 @@ func (n *Node) lookupIndicator(tenant, value string) (string, error) {
 		alert.IndicatorIPv4, alert.IndicatorIPv6, alert.IndicatorDomain, alert.IndicatorURL, alert.IndicatorEmail,
 		alert.IndicatorMD5, alert.IndicatorSHA1, alert.IndicatorSHA256,
 	} {
-		if hit, ok := index.Lookup(tenant, t, value, n.opts.Clock.Now()); ok {
+		hit, ok, err := n.indicators.Lookup(ctx, tenant, t, value, n.opts.Clock.Now())
+		if err != nil {
+			return "", fmt.Errorf("threat intelligence: %w", err)
+		}
+		if ok {
 			return describeHit(hit), nil
 		}
 	}

@@ -123,13 +123,16 @@ type Node struct {
 	stages     []stage
 	flow       *flow
 	// liveIntel is the index that the indicators source reads; Refresh swaps it.
-	liveIntel *intel.Live
-	gate      *fp.Gate
+	liveIntel  *intel.Live
+	indicators indicators
+	gate       *fp.Gate
 	// know is what verdicts rest on. steady is held for reading while a batch is in work and for
 	// writing while know changes; changing lets one change be prepared at a time.
 	know     atomic.Pointer[knowledge]
 	steady   sync.RWMutex
 	changing sync.Mutex
+	// reloaded is the last request to reload that was carried out here; changing guards it.
+	reloaded int64
 	// priors are those in force; judgements is what they are learned from.
 	priors     *prior.Current
 	judgements *priorstore.Store
@@ -281,7 +284,7 @@ func (n *Node) build(ctx context.Context) (err error) {
 	}
 	n.stages = append(n.stages, n.background...)
 	if n.has(needEngine) && !n.opts.Config.Embedded() {
-		n.stages = append(n.stages, stage{"imports of other processes", n.follow, always})
+		n.stages = append(n.stages, stage{"changes of other processes", n.follow, always})
 	}
 	for _, t := range n.targets {
 		if t.stages != nil {
@@ -482,12 +485,15 @@ func (n *Node) every(ctx context.Context, what string, period time.Duration, fn 
 // rest on one version.
 const learnEvery = 24 * time.Hour
 
+// learnTick is how often it is looked whether it is time.
+const learnTick = time.Hour
+
 func (n *Node) openPriors(ctx context.Context) error {
 	n.priors, n.judgements = &prior.Current{}, priorstore.New(n.State)
 	snapshot, err := n.judgements.Load(ctx)
 	if errors.Is(err, prior.ErrDamaged) {
 		n.opts.Log.Error("stored priors are damaged and are fitted again", "error", err)
-		snapshot, err = n.judgements.Refit(ctx, n.opts.Clock.Now())
+		snapshot, err = n.judgements.Refit(ctx, n.opts.Clock.Now(), nil)
 	}
 	if err != nil {
 		return err
@@ -496,10 +502,13 @@ func (n *Node) openPriors(ctx context.Context) error {
 	return nil
 }
 
+// learn fits the priors once a day. Of several processes the first does it: the others take over
+// what it learned.
 func (n *Node) learn(ctx context.Context) error {
 	began := n.opts.Clock.Now()
-	return n.every(ctx, "priors", learnEvery, func(ctx context.Context) error {
-		if n.opts.Clock.Now().Sub(began) < learnEvery {
+	return n.every(ctx, "priors", learnTick, func(ctx context.Context) error {
+		now, last := n.opts.Clock.Now(), n.priors.Snapshot().FittedAt()
+		if now.Sub(began) < learnEvery || now.Sub(last) < learnEvery {
 			return nil // those of the last time were read at the start
 		}
 		_, err := n.refit(ctx, "")

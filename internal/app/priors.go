@@ -5,27 +5,25 @@ import (
 
 	"github.com/aluskort/aluskort/internal/api"
 	"github.com/aluskort/aluskort/internal/audit"
+	"github.com/aluskort/aluskort/internal/engine/store"
 	"github.com/aluskort/aluskort/internal/reason/prior"
 )
 
-// refit learns the priors again and puts them into force between two batches, once the record
-// of a change is durable. by is who asked; empty is the schedule.
+// refit learns the priors again and puts them into force between two batches. What is new is
+// stored with its record in the trail, and other processes take it over. by is who asked; empty is
+// the schedule.
 func (n *Node) refit(ctx context.Context, by string) (*prior.Snapshot, error) {
 	n.changing.Lock()
 	defer n.changing.Unlock()
-	before := n.priors.Snapshot()
-	next, err := n.judgements.Refit(ctx, n.opts.Clock.Now())
-	if err != nil {
-		return nil, err
-	}
-	if next.Version() != before.Version() {
+	next, err := n.judgements.Refit(ctx, n.opts.Clock.Now(), func(tx store.Tx, before string, next *prior.Snapshot) error {
 		event, err := refitEvent(by, before, next)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if err := n.Record(ctx, n.opts.Config.Tenant, []audit.Event{event}); err != nil {
-			return nil, err
-		}
+		return n.emit(tx, n.opts.Config.Tenant, []audit.Event{event})
+	})
+	if err != nil {
+		return nil, err
 	}
 	n.steady.Lock()
 	defer n.steady.Unlock()
@@ -33,7 +31,7 @@ func (n *Node) refit(ctx context.Context, by string) (*prior.Snapshot, error) {
 	return next, nil
 }
 
-func refitEvent(by string, before, next *prior.Snapshot) (audit.Event, error) {
+func refitEvent(by, before string, next *prior.Snapshot) (audit.Event, error) {
 	e := audit.Event{
 		Type: audit.ConfigChanged, Timestamp: next.FittedAt().UnixMicro(), ActorType: audit.ActorHuman, ActorID: by, SourceService: "app",
 	}
@@ -42,7 +40,7 @@ func refitEvent(by string, before, next *prior.Snapshot) (audit.Event, error) {
 	}
 	var err error
 	e.Decision, err = new(audit.Object).Int("analytics", int64(next.Len())).Strs("changed", []string{"priors"}).
-		Str("priors_after", next.Version()).Str("priors_before", before.Version()).Finish()
+		Str("priors_after", next.Version()).Str("priors_before", before).Finish()
 	return e, err
 }
 

@@ -22,26 +22,52 @@ const maxListed = 20
 // between two batches, all of them or none: with a file that cannot be used, or a rule that
 // became unusable, everything stays as it was and the error, which wraps api.ErrUnusable, says
 // what is wrong. by is who asked; the trail has a record of what changed, and of a refusal.
+// It concerns this process alone.
 func (n *Node) Reload(ctx context.Context, by string) (api.Reloaded, error) {
+	return n.reload(ctx, by, false)
+}
+
+// ReloadAll is Reload, and a request to the other processes that share the database to read their
+// own files again, which they do within seconds. What this process refuses it passes on to nobody.
+func (n *Node) ReloadAll(ctx context.Context, by string) (api.Reloaded, error) {
+	return n.reload(ctx, by, !n.opts.Config.Embedded())
+}
+
+func (n *Node) reload(ctx context.Context, by string, all bool) (api.Reloaded, error) {
 	n.changing.Lock()
 	defer n.changing.Unlock()
-	old := n.know.Load()
-	next, err := n.readKnowledge(ctx)
-	if err == nil {
-		err = newProblems(old.rules, next.rules)
-	}
+	next, err := n.readUsable(ctx)
 	switch {
 	case err == nil:
-		return n.use(ctx, by, next)
+		return n.use(ctx, by, next, all)
 	case errors.Is(err, store.ErrUnavailable):
 		return api.Reloaded{}, fmt.Errorf("%w: %w", api.ErrUnavailable, err)
-	case ctx.Err() != nil:
+	case passing(ctx, err):
 		return api.Reloaded{}, err
 	}
-	if lost := n.recordChange(ctx, by, old, nil, err); lost != nil {
-		n.opts.Log.Error("a refused reload is not in the audit trail", "by", by, "error", lost)
-	}
+	n.refuse(ctx, by, err)
 	return api.Reloaded{}, fmt.Errorf("%w: %w", api.ErrUnusable, err)
+}
+
+// readUsable reads everything anew; an error that is not passing says what cannot be used.
+func (n *Node) readUsable(ctx context.Context) (*knowledge, error) {
+	next, err := n.readKnowledge(ctx)
+	if err == nil {
+		err = newProblems(n.know.Load().rules, next.rules)
+	}
+	return next, err
+}
+
+// passing reports whether an error says nothing about the files.
+func passing(ctx context.Context, err error) bool {
+	return errors.Is(err, store.ErrUnavailable) || ctx.Err() != nil
+}
+
+// refuse records that files were not taken over, and why.
+func (n *Node) refuse(ctx context.Context, by string, why error) {
+	if err := n.recordChange(ctx, by, n.know.Load(), nil, why, nil); err != nil {
+		n.opts.Log.Error("a refused reload is not in the audit trail", "by", by, "error", err)
+	}
 }
 
 // useTaxonomy puts the stored taxonomy into force and leaves the files as they were read.
@@ -52,7 +78,7 @@ func (n *Node) useTaxonomy(ctx context.Context, by string) error {
 	if err != nil {
 		return err
 	}
-	_, err = n.use(ctx, by, next)
+	_, err = n.use(ctx, by, next, false)
 	return err
 }
 
@@ -69,22 +95,38 @@ func (n *Node) withStoredTaxonomy(ctx context.Context) (*knowledge, error) {
 	return &next, nil
 }
 
-// use puts knowledge into force once the record of it is durable. The caller holds changing.
-func (n *Node) use(ctx context.Context, by string, next *knowledge) (api.Reloaded, error) {
+// use puts knowledge into force once the record of it, and with all the request to the other
+// processes, is durable. The caller holds changing.
+func (n *Node) use(ctx context.Context, by string, next *knowledge, all bool) (api.Reloaded, error) {
 	old := n.know.Load()
 	out := api.Reloaded{
 		Changed: changed(old, next), Rules: next.rules.Len(), Unusable: reasonsOf(next.rules.Problems()),
 		Techniques: next.taxonomy.Len(), Versions: next.taxonomy.Versions(),
 	}
-	if len(out.Changed) > 0 {
-		if err := n.recordChange(ctx, by, old, next, nil); err != nil {
+	var request int64
+	also := func(tx store.Tx) (err error) {
+		if all {
+			request, err = n.requestReload(tx, by, next.files())
+		}
+		return err
+	}
+	if len(out.Changed) > 0 || all {
+		if err := n.recordChange(ctx, by, old, next, nil, also); err != nil {
 			return api.Reloaded{}, err
 		}
 	}
+	n.swap(next)
+	if request == n.reloaded+1 { // with others in between, this process has to look again
+		n.reloaded = request
+	}
+	return out, nil
+}
+
+// swap puts knowledge into force between two batches. The caller holds changing.
+func (n *Node) swap(next *knowledge) {
 	n.steady.Lock()
 	defer n.steady.Unlock()
 	n.know.Store(next)
-	return out, nil
 }
 
 // changed names the parts that differ.
@@ -123,14 +165,19 @@ func reasonsOf(list []rules.Problem) []string {
 	return out
 }
 
-// recordChange says in the trail of the installation's owner what verdicts rest on from now on,
-// or, without next, that a change was refused and why.
-func (n *Node) recordChange(ctx context.Context, by string, old, next *knowledge, refused error) error {
-	event, err := changeEvent(n.opts.Clock.Now(), by, old, next, refused)
-	if err != nil {
-		return err
+// recordChange says in the trail of the installation's owner what verdicts rest on from now on
+// where that is something else, or, without next, that a change was refused and why. also is done
+// in the same transaction.
+func (n *Node) recordChange(ctx context.Context, by string, old, next *knowledge, refused error, also func(store.Tx) error) error {
+	var events []audit.Event
+	if next == nil || len(changed(old, next)) > 0 {
+		event, err := changeEvent(n.opts.Clock.Now(), by, old, next, refused)
+		if err != nil {
+			return err
+		}
+		events = append(events, event)
 	}
-	return n.Record(ctx, n.opts.Config.Tenant, []audit.Event{event})
+	return n.recordWith(ctx, n.opts.Config.Tenant, events, also)
 }
 
 const maxChangeText = 4 << 10

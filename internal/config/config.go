@@ -57,6 +57,14 @@ type Config struct {
 	// means that of the state directory.
 	Tokens string `yaml:"tokens"`
 	Parse  Parse  `yaml:"parse"`
+	Intel  Intel  `yaml:"intel"`
+}
+
+// Intel is how indicators are looked up.
+type Intel struct {
+	// Lookup is memory, an index of the whole table in each process, or database: what the alerts of a
+	// batch hold is asked for, through the cache.
+	Lookup string `yaml:"lookup"`
 }
 
 // Bus is a Kafka cluster; without brokers the bus is embedded.
@@ -373,6 +381,7 @@ func Default() Config {
 		Log:    Log{Level: "info", Format: "text"},
 		Fold:   Fold{Window: Duration(time.Hour)},
 		Rules:  Rules{Dirs: []string{}},
+		Intel:  Intel{Lookup: "memory"},
 		Reason: Reason{Malicious: 0.80, Suspicious: 0.60, Benign: 0.10, MinBits: 2},
 		Models: Models{
 			Profile: "default", Slots: 8, Tier: "premium", Judge: "off", JudgeShare: 0.05,
@@ -538,6 +547,9 @@ func (c *Config) Check() error {
 	}
 	if c.Log.Format != "text" && c.Log.Format != "json" {
 		wrong("log.format", "%q; use text or json", c.Log.Format)
+	}
+	if l := c.Intel.Lookup; l != "memory" && l != "database" {
+		wrong("intel.lookup", "%q; use memory or database", l)
 	}
 	r := c.Reason
 	if !(0 < r.Benign && r.Benign < r.Suspicious && r.Suspicious < r.Malicious && r.Malicious < 1) {

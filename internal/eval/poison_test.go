@@ -81,7 +81,7 @@ func poison(ctx context.Context, n *app.Node, list map[string]*result.Result) er
 			return err
 		}
 	}
-	_, err := s.Refit(ctx, now)
+	_, err := s.Refit(ctx, now, nil)
 	return err
 }
 

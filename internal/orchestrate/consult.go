@@ -365,7 +365,7 @@ func (e *Engine) FinishJobs(ctx context.Context, list []Consulted) error {
 		}
 		return ids, nil
 	}
-	_, err := e.each(ctx, pick, func(w *writer, ids []string) error {
+	_, err := e.each(ofOneTenant(ctx, list), pick, func(w *writer, ids []string) error {
 		for i := range list {
 			if slices.Contains(ids, list[i].Job.Investigation.ID) {
 				if err := w.finish(&list[i]); err != nil {
@@ -379,6 +379,20 @@ func (e *Engine) FinishJobs(ctx context.Context, list []Consulted) error {
 		return fmt.Errorf("apply opinions of a model: %w", err)
 	}
 	return nil
+}
+
+// ofOneTenant binds ctx to the tenant of the jobs where all are of one.
+func ofOneTenant(ctx context.Context, list []Consulted) context.Context {
+	if len(list) == 0 {
+		return ctx
+	}
+	tenant := list[0].Job.Investigation.TenantID
+	for i := range list {
+		if list[i].Job.Investigation.TenantID != tenant {
+			return ctx
+		}
+	}
+	return store.ForTenant(ctx, tenant)
 }
 
 func (w *writer) finish(c *Consulted) error {

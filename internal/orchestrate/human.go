@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/aluskort/aluskort/internal/audit"
+	"github.com/aluskort/aluskort/internal/engine/store"
 	"github.com/aluskort/aluskort/internal/evidence"
 	"github.com/aluskort/aluskort/internal/investigate"
 	"github.com/aluskort/aluskort/internal/reason/prior"
@@ -133,13 +134,18 @@ func (w *writer) move(inv *investigate.Investigation, to investigate.State, why 
 	}
 }
 
-// human runs a person's decision in one transaction with its audit events.
+// human runs a person's decision in one transaction with its audit events. It is a transaction of
+// the tenant; what weighs on the hosts and accounts is looked up before.
 func (e *Engine) human(ctx context.Context, tenant, id string, d HumanDecision, decide func(*writer, *investigate.Investigation) error) (*investigate.Investigation, error) {
 	if err := d.check(); err != nil {
 		return nil, err
 	}
+	seen, err := e.Get(ctx, tenant, id)
+	if err != nil {
+		return nil, err
+	}
 	var inv *investigate.Investigation
-	err := e.update(ctx, func(w *writer) error {
+	err = e.update(store.ForTenant(ctx, tenant), func(w *writer) error {
 		r, err := e.loadOne(w.tx, tenant, id)
 		if err != nil {
 			return err
@@ -156,9 +162,7 @@ func (e *Engine) human(ctx context.Context, tenant, id string, d HumanDecision, 
 		if err := w.save(); err != nil {
 			return err
 		}
-		if _, err := e.lookUpRisk(w.tx, inv); err != nil {
-			return err
-		}
+		inv.RiskState = seen.RiskState
 		return w.send()
 	})
 	if err != nil {

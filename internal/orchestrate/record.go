@@ -322,29 +322,46 @@ type Location struct {
 // Locate finds an alert by its identity; ErrNotFound when it was never accepted.
 func (e *Engine) Locate(ctx context.Context, tenant, source, alertID string) (loc Location, err error) {
 	key := identityOf(tenant, source, alertID)
-	err = e.db.View(ctx, func(tx store.Tx) error {
-		err := tx.QueryRow(`SELECT a.seq, a.investigation, a.previous IS NULL FROM alert_identity k
-			JOIN alert a ON a.seq = k.alert WHERE k.key = $1`, key[:]).Scan(&loc.Sequence, &loc.Investigation, &loc.First)
-		if errors.Is(err, store.ErrNoRows) {
-			return fmt.Errorf("%w: alert %q of %s", ErrNotFound, alertID, source)
-		}
-		return err
+	err = e.db.View(ctx, func(tx store.Tx) error { // a key does not say whose it is
+		return tx.QueryRow(`SELECT alert FROM alert_identity WHERE key = $1`, key[:]).Scan(&loc.Sequence)
 	})
+	if err == nil {
+		err = e.db.View(store.ForTenant(ctx, tenant), func(tx store.Tx) error {
+			return tx.QueryRow(`SELECT investigation, previous IS NULL FROM alert WHERE seq = $1`, loc.Sequence).Scan(&loc.Investigation, &loc.First)
+		})
+	}
+	if errors.Is(err, store.ErrNoRows) {
+		return Location{}, fmt.Errorf("%w: alert %q of %s", ErrNotFound, alertID, source)
+	}
 	return loc, err
 }
 
 // Get loads one investigation of the tenant.
 func (e *Engine) Get(ctx context.Context, tenant, id string) (inv *investigate.Investigation, err error) {
-	err = e.db.View(ctx, func(tx store.Tx) error {
+	err = e.db.View(store.ForTenant(ctx, tenant), func(tx store.Tx) error {
 		r, err := e.loadOne(tx, tenant, id)
 		if err != nil {
 			return err
 		}
 		inv = r.inv
-		_, err = e.lookUpRisk(tx, inv)
+		return nil
+	})
+	if err == nil {
+		err = e.addRisk(ctx, inv)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return inv, nil
+}
+
+// addRisk looks up what weighs on the hosts and accounts of an investigation. Risk is kept under
+// hashes, which do not say whose they are, so no transaction of a tenant sees it.
+func (e *Engine) addRisk(ctx context.Context, inv *investigate.Investigation) error {
+	return e.db.View(ctx, func(tx store.Tx) error {
+		_, err := e.lookUpRisk(tx, inv)
 		return err
 	})
-	return inv, err
 }
 
 func (e *Engine) loadOne(tx store.Tx, tenant, id string) (*row, error) {

@@ -18,8 +18,8 @@ var selectSharing = fmt.Sprintf(`SELECT i.id FROM (SELECT investigation FROM lin
 // Related returns the investigations, newest first and at most limit, that share a link key with
 // inv and name the given entity. It reads what is stored now.
 func (e *Engine) Related(ctx context.Context, inv *investigate.Investigation, entity string, limit int) (out []*investigate.Investigation, err error) {
-	err = e.db.View(ctx, func(tx store.Tx) error {
-		ids := map[string]bool{}
+	ids := map[string]bool{}
+	err = e.db.View(ctx, func(tx store.Tx) error { // keys are hashes, which do not say whose they are
 		for i := range inv.Links {
 			h := linkHash(inv.TenantID, &inv.Links[i])
 			err := query1(tx, selectSharing, []any{h[:], inv.TenantID, inv.ID}, func(rows store.Rows) error {
@@ -32,6 +32,12 @@ func (e *Engine) Related(ctx context.Context, inv *investigate.Investigation, en
 				return err
 			}
 		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("related investigations: %w", err)
+	}
+	err = e.db.View(store.ForTenant(ctx, inv.TenantID), func(tx store.Tx) error {
 		list := make([]string, 0, len(ids))
 		for id := range ids {
 			list = append(list, id)

@@ -49,7 +49,9 @@ func (e *Engine) queue(ctx context.Context, tenant string, f Filter) (out []Summ
 	if f.State != "" && f.State != investigate.AwaitingHuman {
 		return nil, 0, nil
 	}
-	err = e.db.View(ctx, func(tx store.Tx) error {
+	var rows map[string]*row
+	err = e.db.View(store.ForTenant(ctx, tenant), func(tx store.Tx) error {
+		out = nil
 		err := query1(tx, selectSummary+`WHERE tenant = $1 AND state = $2 AND ($3 = '' OR wait_reason = $3) AND ($4 = '' OR classification = $4)
 			ORDER BY overdue DESC, severity DESC, created_at, first_alert LIMIT $5`,
 			[]any{tenant, string(investigate.AwaitingHuman), string(f.WaitReason), f.Classification, maxQueue},
@@ -57,8 +59,16 @@ func (e *Engine) queue(ctx context.Context, tenant string, f Filter) (out []Summ
 		if err != nil {
 			return err
 		}
-		return e.addRisk(tx, out)
+		ids := make([]string, len(out))
+		for i := range out {
+			ids[i] = out[i].ID
+		}
+		rows, _, err = e.loadRows(tx, ids)
+		return err
 	})
+	if err == nil {
+		err = e.db.View(ctx, func(tx store.Tx) error { return e.listRisk(tx, out, rows) })
+	}
 	if err != nil {
 		return nil, 0, fmt.Errorf("queue: %w", err)
 	}
@@ -83,16 +93,8 @@ func compareBool(a, b bool) int {
 	return -1
 }
 
-// addRisk looks up what weighs on the hosts and accounts of the listed.
-func (e *Engine) addRisk(tx store.Tx, list []Summary) error {
-	ids := make([]string, len(list))
-	for i := range list {
-		ids[i] = list[i].ID
-	}
-	rows, _, err := e.loadRows(tx, ids)
-	if err != nil {
-		return err
-	}
+// listRisk looks up what weighs on the hosts and accounts of the listed.
+func (e *Engine) listRisk(tx store.Tx, list []Summary, rows map[string]*row) (err error) {
 	for i := range list {
 		s := &list[i]
 		s.RiskState = investigate.RiskUnknown

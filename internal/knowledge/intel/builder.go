@@ -126,10 +126,16 @@ func (b *Builder) Build() *Index {
 type Live struct {
 	index   atomic.Pointer[Index]
 	failure atomic.Pointer[string]
+	// resident says that Refresh leaves out what Remote asks for.
+	resident bool
 }
 
 // NewLive returns a Live without an index.
 func NewLive() *Live { return new(Live) }
+
+// NewResident returns a Live for Remote: Refresh gives it the rows that are always in memory, and the
+// number of all.
+func NewResident() *Live { return &Live{resident: true} }
 
 // Swap puts a new index into use.
 func (l *Live) Swap(x *Index) {

@@ -63,6 +63,7 @@ type Index struct {
 	tenants map[string]*table
 	abouts  []About
 	size    int
+	imports int64 // how many there were when it was made
 }
 
 type table struct {
@@ -162,11 +163,16 @@ func (x *Index) Imported(tenant string) bool {
 // before at do not count; a zero at ignores expiry. A miss does not allocate when the value is
 // in canonical form.
 func (x *Index) Lookup(tenant string, t alert.IndicatorType, value string, at time.Time) (Hit, bool) {
-	own, okOwn := x.find(x.tenants[tenant], t, value, at)
+	return best(tenant, func(owner string) (Hit, bool) { return x.find(x.tenants[owner], t, value, at) })
+}
+
+// best chooses between what is found for the tenant and for all.
+func best(tenant string, find func(owner string) (Hit, bool)) (Hit, bool) {
+	own, okOwn := find(tenant)
 	if tenant == SharedTenant {
 		return own, okOwn
 	}
-	shared, okShared := x.find(x.tenants[SharedTenant], t, value, at)
+	shared, okShared := find(SharedTenant)
 	if !okOwn || okShared && (shared.Match < own.Match || shared.Match == own.Match && shared.Confidence > own.Confidence) {
 		return shared, okShared
 	}

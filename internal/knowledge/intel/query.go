@@ -85,12 +85,7 @@ func (q *query) url(value string) (Hit, bool) {
 			return h, true
 		}
 	}
-	authority, _ := splitAuthority(k)
-	host := authority
-	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") {
-		host = host[:i]
-	}
-	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	host := hostOf(k)
 	var h Hit
 	var ok bool
 	if !numeric(host) {
@@ -100,6 +95,15 @@ func (q *query) url(value string) (Hit, bool) {
 	}
 	h.Match = MatchHost
 	return h, ok
+}
+
+// hostOf returns the host of a URL in the form of urlKey, without port and brackets.
+func hostOf(k string) string {
+	host, _ := splitAuthority(k)
+	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") {
+		host = host[:i]
+	}
+	return strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
 }
 
 // numeric reports whether a host can only be an address: no name has a colon or ends in a

@@ -2,6 +2,7 @@ package intel
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -31,8 +32,33 @@ func (*Source) Name() string { return "indicators" }
 
 // Gather implements evidence.Source. One batch is answered from one index.
 func (s *Source) Gather(ctx context.Context, subjects []evidence.Subject) ([]evidence.Finding, error) {
+	return answerAll(ctx, s.live, subjects, func(x *Index) (lookup, error) { return x.Lookup, nil })
+}
+
+// Lookup finds the best indicator for one value in the index in use.
+func (s *Source) Lookup(_ context.Context, tenant string, t alert.IndicatorType, value string, at time.Time) (Hit, bool, error) {
+	x, blind := s.live.Index()
+	if x == nil {
+		return Hit{}, false, errors.New(blind)
+	}
+	h, ok := x.Lookup(tenant, t, value, at)
+	return h, ok, nil
+}
+
+// lookup is Index.Lookup, over whatever there is.
+type lookup func(tenant string, t alert.IndicatorType, value string, at time.Time) (Hit, bool)
+
+// answerAll answers a batch by what with makes of the index in use.
+func answerAll(ctx context.Context, live *Live, subjects []evidence.Subject, with func(*Index) (lookup, error)) ([]evidence.Finding, error) {
 	out := make([]evidence.Finding, 0, len(subjects))
-	index, blind := s.live.Index()
+	index, blind := live.Index()
+	var find lookup
+	if index != nil {
+		var err error
+		if find, err = with(index); err != nil && ctx.Err() == nil {
+			index, blind = nil, "indicators cannot be looked up: "+err.Error()
+		}
+	}
 	for i := range subjects {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -43,13 +69,13 @@ func (s *Source) Gather(ctx context.Context, subjects []evidence.Subject) ([]evi
 		case subjects[i].Alert != nil && !index.Imported(subjects[i].Alert.TenantID):
 			out = append(out, evidence.Finding{Blind: "no indicators were imported", Unused: true})
 		default:
-			out = append(out, evidence.Finding{Items: items(index, &subjects[i])})
+			out = append(out, evidence.Finding{Items: items(find, &subjects[i])})
 		}
 	}
 	return out, nil
 }
 
-func items(index *Index, s *evidence.Subject) []evidence.Evidence {
+func items(find lookup, s *evidence.Subject) []evidence.Evidence {
 	if s.Alert == nil || s.Entities == nil {
 		return nil
 	}
@@ -60,7 +86,7 @@ func items(index *Index, s *evidence.Subject) []evidence.Evidence {
 		if ind.Benign != "" {
 			continue
 		}
-		if h, ok := index.Lookup(s.Alert.TenantID, ind.Type, ind.Value, at); ok {
+		if h, ok := find(s.Alert.TenantID, ind.Type, ind.Value, at); ok {
 			out = append(out, item(ind, &h, at))
 		}
 	}

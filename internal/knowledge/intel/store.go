@@ -62,7 +62,7 @@ func (s *Store) Import(ctx context.Context, tenant string, r io.Reader, o Option
 }
 
 func (s *Store) record(ctx context.Context, tenant, feed string, rep *Report, now time.Time) error {
-	return s.db.Update(ctx, func(tx store.Tx) error {
+	return s.db.Update(store.ForTenant(ctx, tenant), func(tx store.Tx) error {
 		_, err := tx.Exec(`INSERT INTO threat_intel_imports
 	(tenant_id, feed, format, accepted, refused, skipped, imported_at) VALUES ($1,$2,$3,$4,$5,$6,$7)`,
 			tenant, feed, string(rep.Format), rep.Accepted, rep.Refused, rep.Skipped, now.UnixMicro())
@@ -84,7 +84,7 @@ func (s *Store) Upsert(ctx context.Context, tenant string, now time.Time, rows [
 		return nil
 	}
 	merged := distinct(rows, now)
-	return s.db.Update(ctx, func(tx store.Tx) error {
+	return s.db.Update(store.ForTenant(ctx, tenant), func(tx store.Tx) error {
 		out := make([]Indicator, len(merged)) // fn may run twice
 		for i := range merged {
 			out[i] = merged[i]
@@ -162,7 +162,7 @@ func (s *Store) Lookup(ctx context.Context, tenant string, t alert.IndicatorType
 	}
 	var best Indicator
 	found := false
-	err = s.db.View(ctx, func(tx store.Tx) error {
+	err = s.db.View(store.ForTenant(ctx, tenant), func(tx store.Tx) error {
 		found = false
 		for _, owner := range [...]string{tenant, SharedTenant} {
 			i, err := selectOne(tx, owner, t, value)
@@ -209,7 +209,7 @@ type Imported struct {
 
 // Imports returns the last imports for the tenant and for all, newest first, at most limit.
 func (s *Store) Imports(ctx context.Context, tenant string, limit int) (out []Imported, err error) {
-	err = s.db.View(ctx, func(tx store.Tx) error {
+	err = s.db.View(store.ForTenant(ctx, tenant), func(tx store.Tx) error {
 		out = nil
 		rows, err := tx.Query(`SELECT tenant_id, feed, format, accepted, refused, skipped, imported_at
 	FROM threat_intel_imports WHERE tenant_id IN ($1, $2) ORDER BY imported_at DESC, import_id DESC LIMIT $3`,
@@ -232,33 +232,55 @@ func (s *Store) Imports(ctx context.Context, tenant string, limit int) (out []Im
 	return out, err
 }
 
-// LastImport is the number of the newest import of any tenant, 0 for none: whoever holds an index
-// sees by it that another process imported.
-func (s *Store) LastImport(ctx context.Context) (n int64, err error) {
+// CountImports is how many imports of any tenant there were: whoever holds an index sees by it that
+// another process imported. The newest number would not do: a lower one may commit after it.
+func (s *Store) CountImports(ctx context.Context) (n int64, err error) {
 	err = s.db.View(ctx, func(tx store.Tx) error {
-		return tx.QueryRow(`SELECT COALESCE(MAX(import_id), 0) FROM threat_intel_imports`).Scan(&n)
+		n, err = countImports(tx)
+		return err
 	})
-	if err != nil {
-		return 0, fmt.Errorf("newest import: %w", err)
+	return n, err
+}
+
+func countImports(tx store.Tx) (n int64, err error) {
+	if err := tx.QueryRow(`SELECT COUNT(*) FROM threat_intel_imports`).Scan(&n); err != nil {
+		return 0, fmt.Errorf("count imports: %w", err)
 	}
 	return n, nil
 }
 
 // Index makes an index of everything that has not expired at now.
 func (s *Store) Index(ctx context.Context, now time.Time) (index *Index, err error) {
+	return s.index(ctx, now, false)
+}
+
+// index makes an index of all rows, or of the resident ones.
+func (s *Store) index(ctx context.Context, now time.Time, resident bool) (index *Index, err error) {
 	err = s.db.View(ctx, func(tx store.Tx) error {
 		var count int
 		if err := tx.QueryRow(`SELECT COUNT(*) FROM threat_intel_iocs WHERE expiry > $1`, now.UnixMicro()).Scan(&count); err != nil {
 			return fmt.Errorf("count indicators: %w", err)
 		}
-		b := NewBuilder(count)
+		imports, err := countImports(tx)
+		if err != nil {
+			return err
+		}
+		query, hint := selectAll, count
+		if resident {
+			query, hint = selectResident, 0
+		}
+		b := NewBuilder(hint)
 		if err := addImports(tx, b); err != nil {
 			return err
 		}
-		if err := addRows(tx, b, now); err != nil {
+		if err := addRows(tx, b, query, now); err != nil {
 			return err
 		}
 		index = b.Build()
+		index.imports = imports
+		if resident {
+			index.size = count
+		}
 		return nil
 	})
 	return index, err
@@ -267,7 +289,7 @@ func (s *Store) Index(ctx context.Context, now time.Time) (index *Index, err err
 // Refresh puts a new index into use. When that fails the old one stays, and a Live that never
 // had one says why.
 func (s *Store) Refresh(ctx context.Context, live *Live, now time.Time) error {
-	index, err := s.Index(ctx, now)
+	index, err := s.index(ctx, now, live.resident)
 	if err != nil {
 		live.Fail(err)
 		return err
@@ -294,8 +316,15 @@ func addImports(tx store.Tx, b *Builder) error {
 	return err
 }
 
-func addRows(tx store.Tx, b *Builder, now time.Time) error {
-	rows, err := tx.Query(`SELECT `+indicatorColumns+`, tenant_id FROM threat_intel_iocs WHERE expiry > $1`, now.UnixMicro())
+const (
+	selectAll = `SELECT ` + indicatorColumns + `, tenant_id FROM threat_intel_iocs WHERE expiry > $1`
+	// selectResident has what is in memory also where the rest is asked for: few rows, met in other ways
+	// than by their value.
+	selectResident = selectAll + ` AND (indicator_type IN ('user_agent', 'path') OR indicator_type IN ('ipv4', 'ipv6') AND indicator_value LIKE '%/%')`
+)
+
+func addRows(tx store.Tx, b *Builder, query string, now time.Time) error {
+	rows, err := tx.Query(query, now.UnixMicro())
 	if err != nil {
 		return fmt.Errorf("read indicators: %w", err)
 	}

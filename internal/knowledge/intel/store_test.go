@@ -111,6 +111,43 @@ func TestStoreImportIndexAndExpiry(t *testing.T) {
 	}
 }
 
+// What is imported and looked up for one owner is so in transactions of that owner.
+func TestStoreIsBoundToTheOwner(t *testing.T) {
+	_, db := openStore(t)
+	watched := dbtest.Watch(db)
+	s, ctx := NewStore(watched), t.Context()
+	for _, owner := range []string{"acme", SharedTenant} {
+		if _, err := s.Import(ctx, owner, strings.NewReader("evil.example\n"), Options{Now: now}); err != nil {
+			t.Fatal(err)
+		}
+		if _, updates := watched.Take(); !slices.Equal(updates, []string{owner}) {
+			t.Errorf("an import of %s writes for %v", owner, updates)
+		}
+	}
+	if _, err := s.Lookup(ctx, "acme", alert.IndicatorDomain, "evil.example", now); err != nil {
+		t.Fatal(err)
+	}
+	if list, err := s.Imports(ctx, "acme", 10); err != nil || len(list) != 2 {
+		t.Errorf("%d imports, %v", len(list), err)
+	}
+	if _, err := s.rows(ctx, "acme", []ref{{alert.IndicatorDomain, "evil.example"}}, now); err != nil {
+		t.Fatal(err)
+	}
+	if views, _ := watched.Take(); !slices.Equal(views, []string{"acme"}) {
+		t.Errorf("look-ups read for %v", views)
+	}
+	if dbtest.Dialect() != store.Postgres {
+		return
+	}
+	for _, owner := range []string{SharedTenant, "globex"} {
+		row := Indicator{Type: alert.IndicatorDomain, Value: "good.example", Confidence: 90, Sources: []string{"forged"}, Expiry: now.Add(time.Hour)}
+		err := db.Update(store.ForTenant(ctx, "acme"), func(tx store.Tx) error { return insert(tx, owner, now, []Indicator{row}) })
+		if !errors.Is(err, store.ErrConstraint) {
+			t.Errorf("a tenant imports for %s: %v", owner, err)
+		}
+	}
+}
+
 func TestStoreUnavailable(t *testing.T) {
 	s, db := openStore(t)
 	if err := db.Close(); err != nil {

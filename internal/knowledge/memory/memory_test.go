@@ -17,6 +17,7 @@ import (
 	"github.com/aluskort/aluskort/internal/alert"
 	"github.com/aluskort/aluskort/internal/clock"
 	"github.com/aluskort/aluskort/internal/engine/store"
+	"github.com/aluskort/aluskort/internal/engine/store/dbtest"
 	"github.com/aluskort/aluskort/internal/engine/store/schema"
 	"github.com/aluskort/aluskort/internal/engine/store/sqlite"
 	"github.com/aluskort/aluskort/internal/engine/vector"
@@ -25,7 +26,12 @@ import (
 	"github.com/aluskort/aluskort/internal/knowledge/embed"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(engines{m}) }
+
+// engines runs the tests on every engine.
+type engines struct{ *testing.M }
+
+func (e engines) Run() int { return dbtest.Main(e.M) }
 
 var now = time.Date(2026, 3, 2, 7, 30, 0, 0, time.UTC)
 
@@ -69,13 +75,7 @@ type fixture struct {
 
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	db, err := sqlite.Open(t.Context(), sqlite.Config{
-		Path: filepath.Join(t.TempDir(), "state.db"), Migrations: schema.FS, MigrationsDir: schema.SQLiteDir, CacheKiB: 1024,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
+	db := dbtest.MustOpen(t, dbtest.Config{Migrations: schema.FS, SQLiteDir: schema.SQLiteDir, PostgresDir: schema.PostgresDir})
 	engine, err := embedded.Open(filepath.Join(t.TempDir(), "vectors"), embedded.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -611,4 +611,45 @@ func BenchmarkSource(b *testing.B) {
 			}
 		}
 	})
+}
+
+// What is remembered of one tenant is read in transactions of that tenant.
+func TestQuestionsAreBoundToTheirTenant(t *testing.T) {
+	f := newFixture(t)
+	watched := dbtest.Watch(f.db)
+	f.db = watched
+	f.with(embed.Lexical{})
+	past := incident(3, "win_office_child", "Office program starts a command interpreter", "T1059.001")
+	f.record(past)
+	f.index()
+	for _, gone := range []bool{false, true} { // by vectors, by words
+		f.vectors.gone = gone
+		watched.Take()
+		if got := ids(f.similar(asks(past))); len(got) != 1 {
+			t.Errorf("found %v", got)
+		}
+		if views, _ := watched.Take(); !slices.Equal(views, []string{tenant}) {
+			t.Errorf("views for %v", views)
+		}
+	}
+	s := evidence.Subject{Alert: &alert.Alert{TenantID: tenant, Source: past.Source, Analytic: past.Analytic, Title: past.Title, Timestamp: now}}
+	if _, err := NewSource(f.Memory).Gather(t.Context(), []evidence.Subject{s}); err != nil {
+		t.Fatal(err)
+	}
+	if views, _ := watched.Take(); !slices.Equal(views, []string{tenant}) {
+		t.Errorf("views of the source for %v", views)
+	}
+	for name, write := range map[string]func(tx store.Tx) error{
+		"record": func(tx store.Tx) error { return f.Record(tx, past) },
+		"forget": func(tx store.Tx) error { return f.Forget(tx, tenant, past.Investigation) },
+	} {
+		err := f.db.Update(store.ForTenant(t.Context(), "other"), write)
+		if dbtest.Dialect() == store.Postgres && name == "record" && !errors.Is(err, store.ErrConstraint) {
+			t.Errorf("%s for another tenant: %v", name, err)
+		}
+	}
+	f.vectors.gone = true
+	if got := ids(f.similar(asks(past))); dbtest.Dialect() == store.Postgres && len(got) != 1 {
+		t.Errorf("another tenant made %v of it", got)
+	}
 }

@@ -175,7 +175,7 @@ func (m *Memory) nearest(ctx context.Context, q *Question, text string) ([]found
 const selectOne = `SELECT ` + columns + ` FROM incident_memory WHERE tenant = $1 AND investigation = $2 AND person = 1 AND gone = 0`
 
 func (m *Memory) rowsOf(ctx context.Context, tenant string, ids map[string]float64) (out []row, err error) {
-	err = m.cfg.DB.View(ctx, func(tx store.Tx) error {
+	err = m.cfg.DB.View(store.ForTenant(ctx, tenant), func(tx store.Tx) error {
 		out = nil
 		for id := range ids {
 			rows, err := readRows(tx, selectOne, tenant, id)
@@ -217,7 +217,7 @@ func (m *Memory) byWords(ctx context.Context, q *Question, text string) (out []f
 		}
 	}
 	var rows []row
-	err = m.cfg.DB.View(ctx, func(tx store.Tx) (err error) {
+	err = m.cfg.DB.View(store.ForTenant(ctx, q.Tenant), func(tx store.Tx) (err error) {
 		rows, err = readRows(tx, selectByWords, args...)
 		return err
 	})

@@ -64,7 +64,7 @@ const selectAny = `SELECT 1 FROM incident_memory WHERE tenant = $1 AND person = 
 
 // closed says why a tenant's memory has nothing to say to anybody; nil when it has.
 func (s *Source) closed(ctx context.Context, tenant string) *evidence.Finding {
-	err := s.m.cfg.DB.View(ctx, func(tx store.Tx) error {
+	err := s.m.cfg.DB.View(store.ForTenant(ctx, tenant), func(tx store.Tx) error {
 		var one int64
 		return tx.QueryRow(selectAny, tenant).Scan(&one)
 	})

@@ -131,16 +131,17 @@ func insertTexts(tx store.Tx, b *Bundle, techniques []Technique, now time.Time) 
 	part = excluded.part, last_updated = excluded.last_updated`)
 }
 
-// Changed is when the stored taxonomy was last replaced, in microseconds; 0 for never. Whoever
-// holds a copy sees by it that another process imported.
-func (s *Store) Changed(ctx context.Context) (at int64, err error) {
+// Changed is a number that is another after each import; 0 before the first. Whoever holds a copy
+// sees by it that another process imported. It is a sum: the newest time would hide an import by a
+// process whose clock is behind.
+func (s *Store) Changed(ctx context.Context) (stamp int64, err error) {
 	err = s.db.View(ctx, func(tx store.Tx) error {
-		return tx.QueryRow(`SELECT COALESCE(MAX(updated_at), 0) FROM taxonomy_metadata`).Scan(&at)
+		return tx.QueryRow(`SELECT CAST(COALESCE(SUM(updated_at), 0) AS BIGINT) FROM taxonomy_metadata`).Scan(&stamp)
 	})
 	if err != nil {
 		return 0, fmt.Errorf("taxonomy: last change: %w", err)
 	}
-	return at, nil
+	return stamp, nil
 }
 
 // Load returns what was imported laid over base, which is the shipped table as a rule. A part

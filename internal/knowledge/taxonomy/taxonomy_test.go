@@ -211,6 +211,25 @@ func FuzzReadTable(f *testing.F) {
 	f.Fuzz(func(_ *testing.T, s string) { _, _ = ReadTable(strings.NewReader(s)) })
 }
 
+// TestChangedByAClockThatIsBehind imports another part by a process whose clock is slow.
+func TestChangedByAClockThatIsBehind(t *testing.T) {
+	s, ctx := NewStore(dbtest.MustOpen(t, dbtest.Config{Migrations: schema.FS, SQLiteDir: schema.SQLiteDir, PostgresDir: schema.PostgresDir})), t.Context()
+	before, err := s.Changed(ctx)
+	if err != nil || before != 0 {
+		t.Fatal(before, err)
+	}
+	for i, text := range []string{bundle, atlasYAML} {
+		if _, err := s.Import(ctx, strings.NewReader(text), Options{}, now.Add(-time.Duration(i)*time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		after, err := s.Changed(ctx)
+		if err != nil || after == before {
+			t.Errorf("import %d is not seen: %v", i, err)
+		}
+		before = after
+	}
+}
+
 func TestStore(t *testing.T) {
 	db := dbtest.MustOpen(t, dbtest.Config{Migrations: schema.FS, SQLiteDir: schema.SQLiteDir, PostgresDir: schema.PostgresDir})
 	s, ctx, base := NewStore(db), t.Context(), mustShipped(t)

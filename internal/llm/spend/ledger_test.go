@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/aluskort/aluskort/internal/engine/store"
+	"github.com/aluskort/aluskort/internal/engine/store/dbtest"
 	"github.com/aluskort/aluskort/internal/llm"
 	"github.com/aluskort/aluskort/internal/llm/registry"
 )
@@ -592,5 +594,40 @@ func TestRecentAndPrune(t *testing.T) {
 	}
 	if after := b.status(t); after != before {
 		t.Errorf("pruning changed %+v to %+v", before, after)
+	}
+}
+
+// What is asked about one tenant is read in a transaction of that tenant; reservations share
+// commits and the sum of the month, and are for all.
+func TestReportsAreBoundToTheirTenant(t *testing.T) {
+	b := newBench(t, Limits{})
+	b.must(t, claim(10, 10))
+	watched := dbtest.Watch(b.db)
+	b.db = watched
+	b.reopen(t, Limits{})
+	watched.Take()
+	acme, all := []string{"acme"}, []string{dbtest.Everybody}
+	for _, c := range []struct {
+		name string
+		do   func() error
+		want []string
+	}{
+		{"hour", func() error { _, err := b.Hour(t.Context(), "acme", Premium); return err }, acme},
+		{"calls", func() error {
+			calls, err := b.Calls(t.Context(), "acme", "inv-1")
+			if len(calls) != 1 {
+				t.Errorf("%d calls", len(calls))
+			}
+			return err
+		}, acme},
+		{"report", func() error { _, err := b.Report(t.Context(), Query{Tenant: "acme"}, ByTenant); return err }, acme},
+		{"report of all", func() error { _, err := b.Report(t.Context(), Query{}, ByTenant); return err }, all},
+	} {
+		if err := c.do(); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		if views, _ := watched.Take(); !slices.Equal(views, c.want) {
+			t.Errorf("%s: views for %v, want %v", c.name, views, c.want)
+		}
 	}
 }

@@ -64,7 +64,7 @@ type Hour struct {
 func (l *Ledger) Hour(ctx context.Context, tenant string, plan Plan) (h Hour, err error) {
 	n := hour(l.cfg.Clock.Now())
 	h = Hour{Tenant: tenant, Quota: l.cfg.Limits.quota(plan), Limit: l.cfg.Limits.TenantHour, FreeAt: hourStart(n + 1)}
-	err = l.cfg.DB.View(ctx, func(tx store.Tx) error {
+	err = l.cfg.DB.View(store.ForTenant(ctx, tenant), func(tx store.Tx) error {
 		sum, err := readSum(tx, scope{name: scopeTenantHour, tenant: tenant, period: n})
 		h.Calls, h.Booked, h.InFlight = sum.calls, sum.booked, sum.reserved
 		return err
@@ -168,6 +168,9 @@ func (l *Ledger) Report(ctx context.Context, q Query, by ...Dimension) ([]Line, 
 	if !q.To.IsZero() {
 		to = month(q.To)
 	}
+	if q.Tenant != "" {
+		ctx = store.ForTenant(ctx, q.Tenant)
+	}
 	lines := map[Key]*Line{}
 	err := l.cfg.DB.View(ctx, func(tx store.Tx) error {
 		clear(lines)
@@ -256,7 +259,7 @@ type Call struct {
 
 // Calls returns the attempts that an investigation made, in order.
 func (l *Ledger) Calls(ctx context.Context, tenant, investigation string) (out []Call, err error) {
-	err = l.cfg.DB.View(ctx, func(tx store.Tx) error {
+	err = l.cfg.DB.View(store.ForTenant(ctx, tenant), func(tx store.Tx) error {
 		list, err := rows(tx, selectRow+`WHERE tenant = $1 AND investigation = $2 ORDER BY seq`, tenant, investigation)
 		out = make([]Call, 0, len(list))
 		for _, r := range list {

@@ -46,15 +46,17 @@ func (*Store) Record(tx store.Tx, j prior.Judgement) error {
 }
 
 const (
-	selectJudgements = `SELECT tenant, source, analytic, severity, actor, malicious, judged_at FROM judgement WHERE judged_at >= $1 ORDER BY seq`
-	selectLatest     = `SELECT version, body FROM prior_snapshot ORDER BY seq DESC LIMIT 1`
-	selectVersion    = `SELECT version, body FROM prior_snapshot WHERE version = $1 ORDER BY seq DESC LIMIT 1`
-	insertSnapshot   = `INSERT INTO prior_snapshot (version, fitted_at, body) VALUES ($1, $2, $3)`
+	selectJudgements    = `SELECT tenant, source, analytic, severity, actor, malicious, judged_at FROM judgement WHERE judged_at >= $1 ORDER BY seq`
+	selectLatest        = `SELECT version, body FROM prior_snapshot ORDER BY seq DESC LIMIT 1`
+	selectLatestVersion = `SELECT version FROM prior_snapshot ORDER BY seq DESC LIMIT 1`
+	selectVersion       = `SELECT version, body FROM prior_snapshot WHERE version = $1 ORDER BY seq DESC LIMIT 1`
+	insertSnapshot      = `INSERT INTO prior_snapshot (version, fitted_at, body) VALUES ($1, $2, $3)`
 )
 
 // Refit learns from every judgement as of now, stores the snapshot when it says something new,
-// and returns it. It is for a schedule or a command, never for an alert.
-func (s *Store) Refit(ctx context.Context, now time.Time) (*prior.Snapshot, error) {
+// and returns it. stored, if not nil, is called in the transaction that stores one, with the
+// version that was current before. It is for a schedule or a command, never for an alert.
+func (s *Store) Refit(ctx context.Context, now time.Time, stored func(tx store.Tx, before string, next *prior.Snapshot) error) (*prior.Snapshot, error) {
 	var list []prior.Judgement
 	err := s.db.View(ctx, func(tx store.Tx) (err error) {
 		list, err = judgements(tx, now.Add(-prior.Horizon))
@@ -69,19 +71,40 @@ func (s *Store) Refit(ctx context.Context, now time.Time) (*prior.Snapshot, erro
 		return nil, err
 	}
 	err = s.db.Update(ctx, func(tx store.Tx) error {
-		var version string
-		var have []byte
-		err := tx.QueryRow(selectLatest).Scan(&version, &have)
-		if err == nil && version == snapshot.Version() || err != nil && !errors.Is(err, store.ErrNoRows) {
+		before, err := latest(tx)
+		if err != nil || before == snapshot.Version() {
 			return err
 		}
-		_, err = tx.Exec(insertSnapshot, snapshot.Version(), now.UnixMicro(), body)
-		return err
+		if _, err := tx.Exec(insertSnapshot, snapshot.Version(), now.UnixMicro(), body); err != nil || stored == nil {
+			return err
+		}
+		return stored(tx, before, snapshot)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("store priors %s: %w", snapshot.Version(), err)
 	}
 	return snapshot, nil
+}
+
+// Latest is the version of the current snapshot: whoever holds one sees by it that another process
+// fitted.
+func (s *Store) Latest(ctx context.Context) (version string, err error) {
+	err = s.db.View(ctx, func(tx store.Tx) error {
+		version, err = latest(tx)
+		return err
+	})
+	if err != nil {
+		return "", fmt.Errorf("newest priors: %w", err)
+	}
+	return version, nil
+}
+
+func latest(tx store.Tx) (version string, err error) {
+	err = tx.QueryRow(selectLatestVersion).Scan(&version)
+	if errors.Is(err, store.ErrNoRows) {
+		return (*prior.Snapshot)(nil).Version(), nil
+	}
+	return version, err
 }
 
 func judgements(tx store.Tx, since time.Time) (out []prior.Judgement, err error) {

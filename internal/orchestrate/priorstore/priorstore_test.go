@@ -43,7 +43,7 @@ func record(t *testing.T, s *Store, db store.DB, list ...prior.Judgement) {
 
 func refit(t *testing.T, s *Store, at time.Time) *prior.Snapshot {
 	t.Helper()
-	snapshot, err := s.Refit(t.Context(), at)
+	snapshot, err := s.Refit(t.Context(), at, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,6 +104,53 @@ func TestEveryVersionStays(t *testing.T) {
 	}
 	if _, err := s.Version(t.Context(), "p1:none"); !errors.Is(err, ErrNotFound) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// Whoever stores a snapshot learns what it takes the place of, in the transaction that stores it;
+// whoever holds one sees by its version that another process fitted.
+func TestAFitIsToldOnce(t *testing.T) {
+	s, db := open(t)
+	latest := func() string {
+		t.Helper()
+		version, err := s.Latest(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return version
+	}
+	none := latest()
+	if none != (*prior.Snapshot)(nil).Version() {
+		t.Errorf("before the first fit: %q", none)
+	}
+	record(t, s, db, judged("ada", now))
+	failed := errors.New("the record cannot be written")
+	if _, err := s.Refit(t.Context(), now, func(store.Tx, string, *prior.Snapshot) error { return failed }); !errors.Is(err, failed) {
+		t.Errorf("got %v", err)
+	}
+	if latest() != none || snapshots(t, db) != 0 {
+		t.Error("a snapshot is stored without its record")
+	}
+	var told []string
+	tell := func(_ store.Tx, before string, next *prior.Snapshot) error {
+		told = []string{before, next.Version()} // it may run twice
+		return nil
+	}
+	for range 2 {
+		got, err := s.Refit(t.Context(), now, tell)
+		if err != nil || latest() != got.Version() {
+			t.Fatalf("the newest is %s: %v", latest(), err)
+		}
+		if told != nil && (told[0] != none || told[1] != got.Version()) {
+			t.Errorf("told %v", told)
+		}
+		tell = func(store.Tx, string, *prior.Snapshot) error {
+			t.Error("told of what is known")
+			return nil
+		}
+	}
+	if told == nil {
+		t.Error("not told")
 	}
 }
 

@@ -70,7 +70,7 @@ func (t *tx) plan(s shape) (*plan, error) {
 	if p, ok := t.db.shapes.Load(s); ok {
 		return p.(*plan), nil
 	}
-	if err := t.ready(s.insert); err != nil {
+	if _, err := t.Start(s.insert, nil); err != nil {
 		return nil, err
 	}
 	var b strings.Builder

@@ -64,13 +64,3 @@ func classify(what string, err error) error {
 	}
 	return fmt.Errorf("%w: %s: %w", kind, what, err)
 }
-
-// brief shortens a statement for a message.
-func brief(query string) string {
-	const limit = 80
-	query = strings.Join(strings.Fields(query), " ")
-	if len(query) > limit {
-		return query[:limit] + "…"
-	}
-	return query
-}

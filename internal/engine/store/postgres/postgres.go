@@ -194,16 +194,13 @@ func (db *DB) take(ctx context.Context, tokens chan struct{}) error {
 	}
 }
 
-// marker is the context key under which tx.Context names its database.
-type marker struct{}
-
 // Update implements store.DB.
 func (db *DB) Update(ctx context.Context, fn func(tx store.Tx) error) error {
 	if db.readOnly {
 		return fmt.Errorf("%w: schema %s", store.ErrReadOnly, db.schema)
 	}
-	if ctx.Value(marker{}) == db {
-		return fmt.Errorf("%w: Update inside a transaction of the same database", store.ErrMisuse)
+	if err := store.Nested(ctx, db); err != nil {
+		return err
 	}
 	if err := db.take(ctx, db.writers); err != nil {
 		return err
@@ -271,16 +268,16 @@ func (db *DB) View(ctx context.Context, fn func(tx store.Tx) error) error {
 	if err != nil {
 		return err
 	}
-	t := &tx{db: db, conn: s.Conn.Conn(), ctx: ctx, view: true}
+	t := &tx{Frame: store.NewFrame(ctx, db), db: db, conn: s.Conn.Conn(), view: true}
 	defer func() {
-		t.end()
+		t.End()
 		s.rollback()
 	}()
 	if err := fn(t); err != nil {
 		return err
 	}
-	t.end()
-	return t.err
+	t.End()
+	return t.Failure()
 }
 
 // transact runs one attempt of a write transaction from BEGIN to the hooks after its commit.
@@ -289,10 +286,10 @@ func (db *DB) transact(ctx context.Context, fn func(tx store.Tx) error, before p
 	if err != nil {
 		return err
 	}
-	t := &tx{db: db, conn: s.Conn.Conn(), ctx: ctx}
+	t := &tx{Frame: store.NewFrame(ctx, db), db: db, conn: s.Conn.Conn()}
 	committed := false
 	defer func() {
-		t.end()
+		t.End()
 		if committed {
 			s.finish()
 		} else {
@@ -300,14 +297,14 @@ func (db *DB) transact(ctx context.Context, fn func(tx store.Tx) error, before p
 		}
 	}()
 	err = fn(t)
-	t.end()
+	t.End()
 	switch {
 	case t.conflict:
 		return errConflict // whatever fn made of it
 	case err != nil:
 		return err
-	case t.err != nil:
-		return t.err
+	case t.Failure() != nil:
+		return t.Failure()
 	case ctx.Err() != nil:
 		return ctx.Err()
 	}
@@ -315,9 +312,7 @@ func (db *DB) transact(ctx context.Context, fn func(tx store.Tx) error, before p
 		return err
 	}
 	committed = true
-	for _, hook := range t.hooks {
-		hook()
-	}
+	t.Committed()
 	return nil
 }
 

@@ -37,6 +37,18 @@ func seed(t *testing.T, db *DB) {
 				{`INSERT INTO alert (seq, investigation, event_time, doc) VALUES ($1, $2, 0, $1)`, []any{i, "inv-" + tenant}},
 				{`INSERT INTO redaction_map (tenant, investigation, body, updated_at) VALUES ($1, $2, $3, 0)`, []any{tenant, "inv-" + tenant, []byte("x")}},
 				{`INSERT INTO outbox (topic, tenant, payload, created_at) VALUES ('t', $1, $2, 0)`, []any{tenant, []byte("x")}},
+				{insertJudgement, []any{tenant}},
+				{insertJob, []any{"inv-" + tenant, tenant}},
+				{insertIndicator, []any{tenant}},
+				{`INSERT INTO threat_intel_imports (tenant_id, feed, format, accepted, refused, skipped, imported_at) VALUES ($1, 'f', 'csv', 1, 0, 0, 0)`, []any{tenant}},
+				{insertIncident, []any{tenant}},
+				{`INSERT INTO incident_word (tenant, word, incident) VALUES ($1, 1, $2)`, []any{tenant, i}},
+				{`INSERT INTO spend_call (owner, state, tenant, investigation, task, tier, provider, model, terms, month, hour, reserved_at, lease_until, reserved_micro, reserved_tokens)
+VALUES ('o', 'open', $1, '', 't', 't1', 'p', 'm', 0, 0, 0, 0, 0, 1, 1)`, []any{tenant}},
+				{insertSum, []any{tenant}},
+				{`INSERT INTO spend_total (month, tenant, tier, provider, model, task, basis, calls, cost_micro, tokens, input_tokens, output_tokens, cache_read, cache_write)
+VALUES (0, $1, 't1', 'p', 'm', 't', 'measured', 1, 1, 1, 1, 1, 0, 0)`, []any{tenant}},
+				{`INSERT INTO audit_sequence (tenant, last_seq) VALUES ($1, 1)`, []any{tenant}},
 			} {
 				if _, err := tx.Exec(q.text, q.args...); err != nil {
 					return err
@@ -50,7 +62,19 @@ func seed(t *testing.T, db *DB) {
 	}
 }
 
-var tenantTables = []string{"investigation", "doc", "alert", "redaction_map", "outbox"}
+const (
+	insertJudgement = `INSERT INTO judgement (tenant, source, analytic, severity, actor, malicious, judged_at) VALUES ($1, 's', 'a', 1, 'ada', 1, 0)`
+	insertJob       = `INSERT INTO model_job (investigation, tenant, priority, queued_at, input, attempts, wake_at) VALUES ($1, $2, 0, 0, '', 0, 0)`
+	insertIndicator = `INSERT INTO threat_intel_iocs (tenant_id, indicator_type, indicator_value, confidence, severity, associated_campaigns, associated_groups,
+mitre_techniques, sources, context, expiry, tags, created_at, updated_at) VALUES ($1, 'domain', 'evil.example', 90, 3, '[]', '[]', '[]', '[]', '', 1, '[]', 0, 0)`
+	insertIncident = `INSERT INTO incident_memory (tenant, investigation, person, decided_by, decided_at, body, model, revision, gone) VALUES ($1, 'inv', 1, 'ada', 0, '{}', '', 1, 0)`
+	insertSum      = `INSERT INTO spend_sum (scope, tenant, subject, period, calls, booked_micro, booked_tokens, reserved_micro, reserved_tokens) VALUES ('tenant_month', $1, '', 0, 1, 1, 1, 0, 0)`
+)
+
+var tenantTables = []string{
+	"investigation", "doc", "alert", "redaction_map", "outbox", "judgement", "model_job", "threat_intel_iocs", "threat_intel_imports",
+	"incident_memory", "incident_word", "spend_call", "spend_sum", "spend_total", "audit_sequence",
+}
 
 // A transaction for one tenant reads, changes and deletes nothing of another, whatever its SQL
 // says, and writes nothing in another's name.
@@ -77,7 +101,10 @@ func TestTenantsAreIsolatedBelowTheSQL(t *testing.T) {
 	if err := db.View(acme, func(tx store.Tx) error { return tx.QueryRow(`SELECT bytes FROM doc`).Scan(&text) }); err != nil || string(text) != "document of acme" {
 		t.Errorf("acme reads %q, %v", text, err)
 	}
-	for _, q := range []string{`UPDATE redaction_map SET body = body WHERE tenant = 'globex'`, `DELETE FROM outbox WHERE tenant = 'globex'`, `DELETE FROM investigation WHERE id = 'inv-globex'`} {
+	for _, q := range []string{`UPDATE redaction_map SET body = body WHERE tenant = 'globex'`, `DELETE FROM outbox WHERE tenant = 'globex'`, `DELETE FROM investigation WHERE id = 'inv-globex'`,
+		`UPDATE model_job SET attempts = 9 WHERE tenant = 'globex'`, `DELETE FROM threat_intel_iocs WHERE tenant_id = 'globex'`,
+		`UPDATE incident_memory SET gone = 1 WHERE tenant = 'globex'`, `DELETE FROM incident_word WHERE tenant = 'globex'`,
+		`UPDATE spend_call SET cost_micro = 9 WHERE tenant = 'globex'`, `UPDATE audit_sequence SET last_seq = 0 WHERE tenant = 'globex'`} {
 		var n int64
 		err := db.Update(acme, func(tx store.Tx) (err error) { n, err = tx.Exec(q); return err })
 		if err != nil || n != 0 {
@@ -89,6 +116,8 @@ func TestTenantsAreIsolatedBelowTheSQL(t *testing.T) {
 		`UPDATE redaction_map SET tenant = $1`: {"globex"},
 		insertInvestigation:                    {"inv-2", "globex", 7},
 		`INSERT INTO alert (seq, investigation, event_time, doc) VALUES (9, $1, 0, 0)`: {"inv-globex"},
+		insertJudgement: {"globex"}, insertJob: {"inv-2", "globex"}, insertIncident: {"globex"}, insertIndicator: {"*"},
+		`UPDATE threat_intel_iocs SET tenant_id = $1`: {"*"},
 	} {
 		err := db.Update(acme, func(tx store.Tx) error { _, err := tx.Exec(q, args...); return err })
 		if !errors.Is(err, store.ErrConstraint) {
@@ -102,12 +131,50 @@ func TestTenantsAreIsolatedBelowTheSQL(t *testing.T) {
 	if err != nil {
 		t.Errorf("acme cannot write its own row: %v", err)
 	}
-	for _, q := range []string{`SELECT COUNT(*) FROM link`, `SELECT COUNT(*) FROM alert_identity`, `SELECT COUNT(*) FROM prior_snapshot`} {
-		var n int
-		if err := db.View(acme, func(tx store.Tx) error { return tx.QueryRow(q).Scan(&n) }); err == nil && n != 0 || err != nil && !strings.Contains(err.Error(), "42501") {
-			t.Errorf("%s: %d, %v; want no access", q, n, err)
-		}
+	for _, table := range []string{"link", "tally", "risk", "alert_identity", "prior_snapshot", "consumer_offset", "reload_request", "cache_secret"} {
+		denied(t, db, `SELECT COUNT(*) FROM `+table)
 	}
+}
+
+// denied runs a query for one tenant, who has no right to it.
+func denied(t *testing.T, db *DB, query string, args ...any) {
+	t.Helper()
+	err := db.Update(store.ForTenant(t.Context(), "acme"), func(tx store.Tx) error { _, err := tx.Exec(query, args...); return err })
+	if err == nil || !strings.Contains(err.Error(), "42501") {
+		t.Errorf("%s: %v; want no access", query, err)
+	}
+}
+
+// What concerns the tenants together is read by a transaction of one at most, and a document can be
+// added by it, since a decision writes its investigation anew, and neither changed nor seen.
+func TestTenantWritesNothingOfTheWhole(t *testing.T) {
+	db := shipped(t)
+	seed(t, db)
+	denied(t, db, insertSum, "acme")
+	denied(t, db, `UPDATE spend_total SET cost_micro = 0`)
+	denied(t, db, `INSERT INTO fp_kill_switch (dimension, value, activated_by, reason, activated_at) VALUES ('tenant', 'acme', 'eve', 'x', 0)`)
+	denied(t, db, `UPDATE doc SET bytes = $1`, []byte("forged"))
+	denied(t, db, `DELETE FROM doc`)
+	var n int
+	err := db.Update(store.ForTenant(t.Context(), "acme"), func(tx store.Tx) error {
+		if _, err := tx.Exec(`INSERT INTO doc (id, codec, bytes) VALUES (9, 0, $1)`, []byte("new")); err != nil {
+			return err
+		}
+		return tx.QueryRow(`SELECT COUNT(*) FROM doc`).Scan(&n)
+	})
+	if err != nil || n != 1 {
+		t.Errorf("a new document: %d are seen, %v", n, err)
+	}
+}
+
+// A table whose migration forgot its policy is closed to the work of tenants, not open to it.
+func TestForgottenPolicyIsClosed(t *testing.T) {
+	db := shipped(t)
+	if _, err := administrator(t).Exec(t.Context(), `CREATE TABLE `+db.Schema()+`.forgotten (tenant TEXT)`); err != nil {
+		t.Fatal(err)
+	}
+	denied(t, db, `SELECT COUNT(*) FROM forgotten`)
+	denied(t, db, `INSERT INTO forgotten VALUES ('acme')`)
 }
 
 // The tenant of a transaction ends with it, also on a connection that is used again.

@@ -55,13 +55,3 @@ func suspect(err error) bool {
 	}
 	return false
 }
-
-// brief shortens a statement for a message.
-func brief(query string) string {
-	const limit = 80
-	query = strings.Join(strings.Fields(query), " ")
-	if len(query) > limit {
-		return query[:limit] + "…"
-	}
-	return query
-}

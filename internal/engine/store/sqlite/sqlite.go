@@ -370,11 +370,11 @@ func (db *DB) view(ctx context.Context, c *conn, fn func(tx store.Tx) error) err
 	if err := c.exec("BEGIN"); err != nil {
 		return classify("begin", err)
 	}
-	t := &tx{db: db, conn: c, ctx: ctx, run: ctx}
+	t := &tx{Frame: store.NewFrame(ctx, db), conn: c, run: ctx}
 	err := fn(t)
-	t.end()
+	t.End()
 	if err == nil {
-		err = t.err
+		err = t.Failure()
 	}
 	if e := c.exec("ROLLBACK"); e != nil && err == nil && ctx.Err() == nil {
 		err = classify("end snapshot", e)

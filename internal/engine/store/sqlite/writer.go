@@ -25,8 +25,8 @@ func (db *DB) Update(ctx context.Context, fn func(tx store.Tx) error) error {
 	if db.readOnly {
 		return fmt.Errorf("%w: %s", store.ErrReadOnly, db.path)
 	}
-	if ctx.Value(marker{}) == db {
-		return fmt.Errorf("%w: Update inside a transaction of the same database", store.ErrMisuse)
+	if err := store.Nested(ctx, db); err != nil {
+		return err
 	}
 	if err := ctx.Err(); err != nil {
 		return err
@@ -96,10 +96,10 @@ func (db *DB) transact(ctx context.Context, fn func(tx store.Tx) error) error {
 	if err != nil {
 		return err
 	}
-	t := &tx{db: db, conn: c, ctx: ctx, run: context.Background()}
+	t := &tx{Frame: store.NewFrame(ctx, db), conn: c, run: context.Background()}
 	committed := false
 	defer func() {
-		t.end()
+		t.End()
 		if !committed {
 			db.rollback(t)
 		}
@@ -107,9 +107,9 @@ func (db *DB) transact(ctx context.Context, fn func(tx store.Tx) error) error {
 	if err := fn(t); err != nil {
 		return err
 	}
-	t.end()
-	if t.err != nil {
-		return t.err
+	t.End()
+	if err := t.Failure(); err != nil {
+		return err
 	}
 	if err := ctx.Err(); err != nil {
 		return err
@@ -121,9 +121,7 @@ func (db *DB) transact(ctx context.Context, fn func(tx store.Tx) error) error {
 		return classify("commit", err)
 	}
 	committed = true
-	for _, hook := range t.hooks {
-		hook()
-	}
+	t.Committed()
 	return nil
 }
 

@@ -1,0 +1,2 @@
+-- Documents in transactions of one tenant: a person's decision writes the investigation anew.
+-- SQLite has no row security: nothing to do.
