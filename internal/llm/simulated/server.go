@@ -15,6 +15,7 @@ import (
 
 	"github.com/aluskort/aluskort/internal/clock"
 	"github.com/aluskort/aluskort/internal/llm"
+	"github.com/aluskort/aluskort/internal/llm/wire"
 )
 
 // Model answers requests. Implementations are safe for concurrent use and deterministic: the
@@ -220,7 +221,7 @@ func (s *Server) remembers(prompt string) bool {
 // Under testing/synctest its waiting counts as waiting.
 func (s *Server) Transport() http.RoundTripper {
 	s.start(s.pipes)
-	return &http.Transport{DialContext: s.pipes.dial, MaxIdleConnsPerHost: 16}
+	return &http.Transport{DialContext: s.pipes.dial, MaxIdleConnsPerHost: wire.IdleConnections}
 }
 
 // Listen serves on a loopback port and returns the base URL.
