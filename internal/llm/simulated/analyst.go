@@ -116,8 +116,8 @@ func isWord(c rune) bool {
 func evidence(list []object) []item {
 	var out []item
 	for i := range list {
-		if w, ok := list[i].bits(); ok && list[i].id() != "" {
-			out = append(out, item{list[i].id(), w})
+		if w, ok := list[i].bits(); ok && list[i].id != "" {
+			out = append(out, item{list[i].id, w})
 		}
 	}
 	return out
@@ -133,7 +133,7 @@ func offered(r *llm.Request, objects []object) []string {
 		}
 	}
 	for i := range objects {
-		add(objects[i].id())
+		add(objects[i].id)
 	}
 	for _, t := range texts(r) {
 		for part := range behind(t, "[") {

@@ -13,39 +13,27 @@ import (
 // object is what matters of an object of JSON in a message. Everything else is read over, since
 // prompts are long and answered by the thousand.
 type object struct {
-	ids      [4]string  // by idNames
-	weights  [3]float64 // by weightNames
-	weighted [3]bool
-	benign   bool // stated to be for harmlessness by a name and not by a sign
+	id     string
+	weight float64 // bits, above zero for malicious
+	idBy   int8    // 1 + the place of its name in idNames; 0 for none
+	bitsBy int8    // 1 + the place of its name in weightNames; 0 for none
+	benign bool    // stated to be for harmlessness by a name and not by a sign
+	above  bool    // a weight is above zero
 }
 
+// Names of members, the better ones first.
 var (
-	idNames     = []string{"id", "evidence_id", "ref", "cite"}
-	weightNames = []string{"weight", "bits", "score"}
-	stanceNames = []string{"stance", "kind", "direction", "for", "supports"}
+	idNames     = []string{`"id"`, `"evidence_id"`, `"ref"`, `"cite"`}
+	weightNames = []string{`"weight"`, `"bits"`, `"score"`}
+	stanceNames = []string{`"stance"`, `"kind"`, `"direction"`, `"for"`, `"supports"`}
 )
-
-func (o *object) id() string {
-	for _, s := range o.ids {
-		if s != "" && len(s) <= 200 {
-			return s
-		}
-	}
-	return ""
-}
 
 // bits are above zero for malicious; false when there are none.
 func (o *object) bits() (w float64, ok bool) {
-	direction := 1.0
-	if o.benign && slices.ContainsFunc(o.weights[:], func(w float64) bool { return w > 0 }) {
-		direction = -1
+	if o.benign && o.above {
+		return -o.weight, o.bitsBy > 0
 	}
-	for i, has := range o.weighted {
-		if has {
-			return o.weights[i] * direction, true
-		}
-	}
-	return 0, false
+	return o.weight, o.bitsBy > 0
 }
 
 // maxBroken is how many beginnings of JSON that does not end are tried: each may cost the whole
@@ -54,17 +42,17 @@ const maxBroken = 500
 
 // objects returns every object of JSON in the messages, nested ones behind those that hold them.
 func objects(r *llm.Request) []object {
-	var out []object
+	var w walk
 	for _, t := range texts(r) {
 		b := []byte(t)
 		failures := 0
 		for at := bytes.IndexByte(b, '{'); at >= 0 && failures < maxBroken; {
-			d := jsontext.NewDecoder(bytes.NewBuffer(b[at:]), lenient)
-			step := 1
-			if found, err := readObjects(d); err == nil {
-				out = append(out, found...)
-				step = int(d.InputOffset())
+			w.d = jsontext.NewDecoder(bytes.NewBuffer(b[at:]), lenient)
+			before, step := len(w.out), 1
+			if err := w.value(); err == nil {
+				step = int(w.d.InputOffset())
 			} else {
+				w.out = w.out[:before]
 				failures++
 			}
 			next := bytes.IndexByte(b[at+step:], '{')
@@ -74,94 +62,123 @@ func objects(r *llm.Request) []object {
 			at += step + next
 		}
 	}
-	return out
+	return w.out
 }
 
-// member is what an object holds under a name.
+// walk collects objects.
+type walk struct {
+	d   *jsontext.Decoder
+	out []object
+}
+
+// member is where the objects under a name are.
 type member struct {
-	name  string
-	found []object
+	name       string
+	begin, end int
 }
 
-// readObjects reads one value. Members are visited by name, so that the order in which a prompt
-// is written does not change an answer.
-func readObjects(d *jsontext.Decoder) ([]object, error) {
-	switch d.PeekKind() {
+func (w *walk) value() error {
+	switch w.d.PeekKind() {
 	case '{':
-		return readMembers(d)
+		return w.object()
 	case '[':
-		return readItems(d)
+		return w.array()
 	}
-	return nil, d.SkipValue()
+	return w.d.SkipValue()
 }
 
-func readItems(d *jsontext.Decoder) (out []object, err error) {
-	if _, err := d.ReadToken(); err != nil {
-		return nil, err
+func (w *walk) array() error {
+	if _, err := w.d.ReadToken(); err != nil {
+		return err
 	}
-	for d.PeekKind() != ']' {
-		found, err := readObjects(d)
-		if err != nil {
-			return nil, err
+	for w.d.PeekKind() != ']' {
+		if err := w.value(); err != nil {
+			return err
 		}
-		out = append(out, found...)
 	}
-	_, err = d.ReadToken()
-	return out, err
+	_, err := w.d.ReadToken()
+	return err
 }
 
-func readMembers(d *jsontext.Decoder) ([]object, error) {
-	if _, err := d.ReadToken(); err != nil {
-		return nil, err
+func (w *walk) object() error {
+	if _, err := w.d.ReadToken(); err != nil {
+		return err
 	}
-	out := make([]object, 1, 4)
+	var o object
+	at := len(w.out)
+	w.out = append(w.out, o)
 	var members []member
-	for d.PeekKind() != '}' {
-		token, err := d.ReadToken()
+	for w.d.PeekKind() != '}' {
+		raw, err := w.d.ReadValue()
 		if err != nil {
-			return nil, err
+			return err
 		}
-		name := token.String()
-		switch d.PeekKind() {
-		case '"', '0':
-			err = out[0].read(d, name)
-		default:
-			var found []object
-			if found, err = readObjects(d); len(found) > 0 {
-				members = append(members, member{name, found})
-			}
+		if k := w.d.PeekKind(); k == '{' || k == '[' {
+			m := member{name: string(raw), begin: len(w.out)}
+			err = w.value()
+			m.end = len(w.out)
+			members = append(members, m)
+		} else {
+			err = o.read(w.d, string(raw))
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
 	}
-	slices.SortStableFunc(members, func(a, b member) int { return strings.Compare(a.name, b.name) })
-	for _, m := range members {
-		out = append(out, m.found...)
-	}
-	_, err := d.ReadToken()
-	return out, err
+	w.out[at] = o
+	w.sort(at+1, members)
+	_, err := w.d.ReadToken()
+	return err
 }
 
-// read takes a text or a number.
+// sort puts members in the order of their names, so that the order in which a prompt is written
+// does not change an answer.
+func (w *walk) sort(from int, members []member) {
+	byName := func(a, b member) int { return strings.Compare(a.name, b.name) }
+	if len(w.out) == from || slices.IsSortedFunc(members, byName) {
+		return
+	}
+	found := slices.Clone(w.out[from:])
+	slices.SortStableFunc(members, byName)
+	w.out = w.out[:from]
+	for _, m := range members {
+		w.out = append(w.out, found[m.begin-from:m.end-from]...)
+	}
+}
+
+// read takes the text, number or other value of a member; name is as it is written.
 func (o *object) read(d *jsontext.Decoder, name string) error {
-	text, number := slices.Index(idNames, name), slices.Index(weightNames, name)
-	stance := slices.Contains(stanceNames, name)
-	if text < 0 && number < 0 && !stance {
+	id, weight := int8(slices.Index(idNames, name)+1), int8(slices.Index(weightNames, name)+1)
+	if id == 0 && weight == 0 && !slices.Contains(stanceNames, name) {
 		return d.SkipValue()
 	}
 	token, err := d.ReadToken()
 	if err != nil {
 		return err
 	}
-	switch isText := token.Kind() == '"'; {
-	case isText && text >= 0:
-		o.ids[text] = token.String()
-	case isText && stance:
-		o.benign = o.benign || strings.Contains(strings.ToLower(token.String()), "benign")
-	case !isText && number >= 0:
-		o.weights[number], err = token.Float()
-		o.weighted[number] = true
+	switch token.Kind() {
+	case '"':
+		s := token.String()
+		switch {
+		case id == 0:
+			o.benign = o.benign || strings.Contains(strings.ToLower(s), "benign")
+		case s != "" && len(s) <= maxID && (o.idBy == 0 || id <= o.idBy):
+			o.id, o.idBy = s, id
+		}
+	case '0':
+		f, err := token.Float()
+		if err != nil {
+			return err
+		}
+		if weight > 0 {
+			o.above = o.above || f > 0
+			if o.bitsBy == 0 || weight <= o.bitsBy {
+				o.weight, o.bitsBy = f, weight
+			}
+		}
 	}
-	return err
+	return nil
 }
+
+// maxID bounds what counts as an id, in bytes.
+const maxID = 200

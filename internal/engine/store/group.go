@@ -1,0 +1,90 @@
+package store
+
+import (
+	"context"
+	"sync"
+)
+
+// Group lets callers that come at the same time share transactions, so that they share one sync of
+// the disk. A change that comes while a transaction runs waits for the next one, with all others
+// that came meanwhile; one that comes alone is not held up.
+//
+// The zero value is not ready: use NewGroup. It is safe for concurrent use and has nothing to
+// close.
+type Group struct {
+	db DB
+
+	mu      sync.Mutex
+	waiting []*change
+	busy    bool
+}
+
+// NewGroup returns a group over db.
+func NewGroup(db DB) *Group { return &Group{db: db} }
+
+// change is one caller's part; err is its outcome.
+type change struct {
+	run  func(tx Tx) error
+	err  error
+	done chan struct{}
+}
+
+// maxShared bounds how many changes share one commit.
+const maxShared = 256
+
+// Update runs fn in a transaction that it may share with others, and returns when that is durable
+// or has failed. When one of those who share it fails, all is undone and each is tried alone, so an
+// error of fn is nobody else's. Hence fn may run more than once. It runs over all tenants, and to
+// its end even when ctx ends meanwhile.
+func (g *Group) Update(ctx context.Context, fn func(tx Tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	c := &change{run: fn, done: make(chan struct{})}
+	g.mu.Lock()
+	g.waiting = append(g.waiting, c)
+	start := !g.busy
+	g.busy = true
+	g.mu.Unlock()
+	if start {
+		go g.drain()
+	}
+	<-c.done
+	return c.err
+}
+
+// drain commits what waits, as much as fits at once, until nothing does. Only one runs at a time:
+// busy says so and is changed with waiting, under the same lock.
+func (g *Group) drain() {
+	for {
+		g.mu.Lock()
+		n := min(len(g.waiting), maxShared)
+		shared := g.waiting[:n:n]
+		g.waiting = g.waiting[n:]
+		if n == 0 {
+			g.waiting, g.busy = nil, false
+			g.mu.Unlock()
+			return
+		}
+		g.mu.Unlock()
+		g.commit(shared)
+	}
+}
+
+func (g *Group) commit(shared []*change) {
+	err := g.db.Update(context.Background(), func(tx Tx) error {
+		for _, c := range shared {
+			if err := c.run(tx); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	for _, c := range shared {
+		c.err = err
+		if err != nil && len(shared) > 1 {
+			c.err = g.db.Update(context.Background(), c.run)
+		}
+		close(c.done)
+	}
+}

@@ -1,0 +1,100 @@
+package store_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"testing"
+	"testing/fstest"
+
+	"github.com/aluskort/aluskort/internal/engine/store"
+	"github.com/aluskort/aluskort/internal/engine/store/dbtest"
+)
+
+func TestMain(m *testing.M) { os.Exit(dbtest.Main(m)) }
+
+func grouped(t *testing.T) (store.DB, *store.Group) {
+	t.Helper()
+	table := &fstest.MapFile{Data: []byte(`CREATE TABLE kept (n BIGINT PRIMARY KEY)`)}
+	db := dbtest.MustOpen(t, dbtest.Config{
+		Path:       filepath.Join(t.TempDir(), "state.db"),
+		Migrations: fstest.MapFS{"sqlite/0001_kept.sql": table, "postgres/0001_kept.sql": table}, SQLiteDir: "sqlite", PostgresDir: "postgres",
+	})
+	return db, store.NewGroup(db)
+}
+
+var errRefused = errors.New("refused")
+
+// TestAGroupKeepsErrorsApart has callers of whom every fifth fails after it has written: all
+// others are kept, and what it wrote is not.
+func TestAGroupKeepsErrorsApart(t *testing.T) {
+	db, g := grouped(t)
+	const callers, each = 32, 10
+	var wg sync.WaitGroup
+	for c := range callers {
+		wg.Go(func() {
+			for i := range each {
+				n := c*each + i
+				err := g.Update(t.Context(), func(tx store.Tx) error {
+					if _, err := tx.Exec(`INSERT INTO kept (n) VALUES ($1)`, n); err != nil {
+						return err
+					}
+					if n%5 == 0 {
+						return fmt.Errorf("%d: %w", n, errRefused)
+					}
+					return nil
+				})
+				if want := n%5 == 0; errors.Is(err, errRefused) != want || err != nil && !want {
+					t.Errorf("%d: %v", n, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	var kept, refused int
+	err := db.View(t.Context(), func(tx store.Tx) error {
+		return tx.QueryRow(`SELECT COUNT(*), COALESCE(SUM(CASE WHEN n % 5 = 0 THEN 1 ELSE 0 END), 0) FROM kept`).Scan(&kept, &refused)
+	})
+	if err != nil || kept != callers*each*4/5 || refused != 0 {
+		t.Errorf("%d kept, %d of them refused, %v", kept, refused, err)
+	}
+}
+
+// TestAGroupSharesCommits holds one transaction while others come: they share the next one.
+func TestAGroupSharesCommits(t *testing.T) {
+	_, g := grouped(t)
+	begun, held, got := make(chan struct{}), make(chan struct{}), make(chan store.Tx, 8)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		err := g.Update(t.Context(), func(store.Tx) error {
+			close(begun)
+			<-held
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	<-begun
+	for range cap(got) {
+		wg.Go(func() {
+			if err := g.Update(t.Context(), func(tx store.Tx) error { got <- tx; return nil }); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for g.Waiting() < cap(got) {
+		runtime.Gosched() // they are on their way to the lock
+	}
+	close(held)
+	wg.Wait()
+	first := <-got
+	for range cap(got) - 1 {
+		if tx := <-got; tx != first {
+			t.Error("callers that waited together did not share a transaction")
+		}
+	}
+}
