@@ -31,7 +31,7 @@ func firstCall(r *llm.Request) *llm.ToolCall {
 		return nil
 	}
 	subject := "unknown"
-	if ids := offered(r, objects(r)); len(ids) > 0 {
+	if ids := offered(r, objects(r), 1); len(ids) > 0 {
 		subject = ids[0]
 	}
 	m := mind{says: subject, actions: []action{{name: subject, target: subject}}, citations: []string{subject}}
@@ -67,7 +67,7 @@ func (a Analyst) think(r *llm.Request) *mind {
 	default:
 		m.verdict, m.severity, m.other = "unknown", "medium", "Both readings remain open."
 	}
-	m.citations = chosen(items, offered(r, found), sum)
+	m.citations = chosen(items, offered(r, found, maxOffered), sum)
 	m.unknowns = []string{"Whether the owner of the account expected this."}
 	m.says = "The evidence points to " + m.verdict + " activity."
 	return m
@@ -123,22 +123,40 @@ func evidence(list []object) []item {
 	return out
 }
 
-// offered returns the ids that the prompt offers for citations, in their order: of objects of
-// JSON, in brackets, and behind "id".
-func offered(r *llm.Request, objects []object) []string {
+// maxOffered bounds the ids of which an answer chooses.
+const maxOffered = 500
+
+// offered returns the first n ids that the prompt offers for citations, in their order: of objects
+// of JSON, in brackets, and behind "id".
+func offered(r *llm.Request, objects []object, n int) []string {
 	var out []string
-	add := func(s string) {
-		if s != "" && len(out) < 500 && !slices.Contains(out, s) {
+	add := func(s string) bool {
+		if s != "" && !slices.Contains(out, s) {
 			out = append(out, s)
 		}
+		return len(out) < n
 	}
 	for i := range objects {
-		add(objects[i].id)
+		if !add(objects[i].id) {
+			return out
+		}
 	}
 	for _, t := range texts(r) {
+		for name := range named(t) {
+			if idShaped(name) && !add(name) {
+				return out
+			}
+		}
+	}
+	return out
+}
+
+// named yields what stands in brackets, and then behind marks of ids.
+func named(t string) iter.Seq[string] {
+	return func(yield func(string) bool) {
 		for part := range behind(t, "[") {
-			if name, _, ok := strings.Cut(part, "]"); ok && idShaped(name) {
-				add(name)
+			if name, _, ok := strings.Cut(part, "]"); ok && !yield(name) {
+				return
 			}
 		}
 		for _, mark := range []string{"id=", "id: ", "ID "} {
@@ -146,13 +164,12 @@ func offered(r *llm.Request, objects []object) []string {
 				if end := strings.IndexFunc(name, func(c rune) bool { return !isWord(c) && c != ':' && c != '.' }); end >= 0 {
 					name = name[:end]
 				}
-				if name = strings.Trim(name, ".:"); idShaped(name) {
-					add(name)
+				if !yield(strings.Trim(name, ".:")) {
+					return
 				}
 			}
 		}
 	}
-	return out
 }
 
 // behind yields what stands behind each mark, up to the next one.
