@@ -149,7 +149,8 @@ func (w *walk) sort(from int, members []member) {
 // read takes the text, number or other value of a member; name is as it is written.
 func (o *object) read(d *jsontext.Decoder, name string) error {
 	id, weight := int8(slices.Index(idNames, name)+1), int8(slices.Index(weightNames, name)+1)
-	if id == 0 && weight == 0 && !slices.Contains(stanceNames, name) {
+	stance := slices.Contains(stanceNames, name)
+	if id == 0 && weight == 0 && !stance {
 		return d.SkipValue()
 	}
 	token, err := d.ReadToken()
@@ -160,9 +161,9 @@ func (o *object) read(d *jsontext.Decoder, name string) error {
 	case '"':
 		s := token.String()
 		switch {
-		case id == 0:
+		case stance:
 			o.benign = o.benign || strings.Contains(strings.ToLower(s), "benign")
-		case s != "" && len(s) <= maxID && (o.idBy == 0 || id <= o.idBy):
+		case id > 0 && s != "" && len(s) <= maxID && (o.idBy == 0 || id <= o.idBy):
 			o.id, o.idBy = s, id
 		}
 	case '0':
