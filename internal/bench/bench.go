@@ -15,7 +15,7 @@ import (
 	"github.com/aluskort/aluskort/internal/alert"
 )
 
-// Report is what a run measured: contract/bench.schema.json.
+// Report is what a run measured: contract/bench.schema.json, and more.
 type Report struct {
 	Alerts          int               `json:"alerts"`
 	Engines         map[string]string `json:"engines"`
