@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"sync"
 )
 
@@ -34,8 +35,8 @@ const maxShared = 256
 
 // Update runs fn in a transaction that it may share with others, and returns when that is durable
 // or has failed. When one of those who share it fails, all is undone and each is tried alone, so an
-// error of fn is nobody else's. Hence fn may run more than once. It runs over all tenants, and to
-// its end even when ctx ends meanwhile.
+// error of fn is nobody else's; that the engine is unavailable all are told at once. Hence fn may
+// run more than once. It runs over all tenants, and to its end even when ctx ends meanwhile.
 func (g *Group) Update(ctx context.Context, fn func(tx Tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -80,9 +81,10 @@ func (g *Group) commit(shared []*change) {
 		}
 		return nil
 	})
+	alone := err != nil && len(shared) > 1 && !errors.Is(err, ErrUnavailable)
 	for _, c := range shared {
 		c.err = err
-		if err != nil && len(shared) > 1 {
+		if alone {
 			c.err = g.db.Update(context.Background(), c.run)
 		}
 		close(c.done)

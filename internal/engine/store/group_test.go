@@ -1,12 +1,14 @@
 package store_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/fstest"
 
@@ -96,5 +98,47 @@ func TestAGroupSharesCommits(t *testing.T) {
 		if tx := <-got; tx != first {
 			t.Error("callers that waited together did not share a transaction")
 		}
+	}
+}
+
+// away is a database that cannot be reached once it is let go.
+type away struct {
+	store.DB
+	begun, let chan struct{}
+	tries      atomic.Int64
+}
+
+func (a *away) Update(context.Context, func(store.Tx) error) error {
+	if a.tries.Add(1) == 1 {
+		close(a.begun)
+	}
+	<-a.let
+	return store.ErrUnavailable
+}
+
+// TestAGroupDoesNotTryAnEngineThatIsAwayForEachCaller: a thousand callers would otherwise wait for
+// as many failures, one after the other.
+func TestAGroupDoesNotTryAnEngineThatIsAwayForEachCaller(t *testing.T) {
+	db := &away{begun: make(chan struct{}), let: make(chan struct{})}
+	g := store.NewGroup(db)
+	const others = 100
+	var wg sync.WaitGroup
+	call := func() {
+		if err := g.Update(t.Context(), func(store.Tx) error { return nil }); !errors.Is(err, store.ErrUnavailable) {
+			t.Error(err)
+		}
+	}
+	wg.Go(call)
+	<-db.begun
+	for range others {
+		wg.Go(call)
+	}
+	for g.Waiting() < others {
+		runtime.Gosched() // they are on their way to the lock
+	}
+	close(db.let)
+	wg.Wait()
+	if n := db.tries.Load(); n != 2 {
+		t.Errorf("%d transactions for one caller and the others behind it", n)
 	}
 }
