@@ -33,6 +33,7 @@ type benchPipelineCmd struct {
 	modelFlags
 
 	Profile string `help:"Write a CPU profile of the run (go tool pprof)." type:"path" placeholder:"FILE"`
+	Memory  string `name:"profile-memory" help:"Write a profile of what the run allocated (go tool pprof -sample_index=alloc_space)." type:"path" placeholder:"FILE"`
 }
 
 // Run measures in a state directory of its own.
@@ -78,12 +79,28 @@ func (c *benchPipelineCmd) Run(e *env, flags *cli) error {
 		r.Revisions, r.IdleRSS = n.Revisions(), idle
 		r.OpenSeconds, r.Rules = opened.Seconds(), n.Rules().Used
 		r.Engines = map[string]string{"bus": "kfake, synced writes", "store": "sqlite", "audit": "sqlite"}
+		if err := countCalls(ctx, n, r); err != nil {
+			return err
+		}
 		return c.finish(ctx, e, n, r)
 	})
-	if err := errors.Join(err, stop()); err != nil {
+	if err := errors.Join(err, stop(), writeAllocations(c.Memory)); err != nil {
 		return err
 	}
 	return c.print(e.stdout, report)
+}
+
+// writeAllocations writes the profile of all that was allocated so far; without a file it does
+// nothing.
+func writeAllocations(path string) error {
+	if path == "" {
+		return nil
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(pprof.Lookup("allocs").WriteTo(f, 0), f.Close())
 }
 
 // startProfile begins a CPU profile; the returned function ends it. Without a file both do
@@ -100,6 +117,16 @@ func startProfile(path string) (stop func() error, err error) {
 		return nil, errors.Join(err, f.Close())
 	}
 	return func() error { pprof.StopCPUProfile(); return f.Close() }, nil
+}
+
+// countCalls adds what models were asked.
+func countCalls(ctx context.Context, n *app.Node, r *bench.Report) error {
+	list, err := n.ModelSpending(ctx)
+	for i := range list {
+		r.ModelCalls += list[i].Calls
+	}
+	r.ModelCallsPerSecond = float64(r.ModelCalls) / r.SettledSeconds
+	return err
 }
 
 // finish verifies the chain and counts what was made, outside the measured time.
@@ -143,5 +170,8 @@ func (c *benchPipelineCmd) print(w io.Writer, r *bench.Report) error {
   open to ready      %.0f ms
 `, r.Alerts, r.Seconds, r.AlertsPerSecond, r.CPUs, r.Rules, r.Latency.P50, r.Latency.P95, r.Latency.P99,
 		r.AuditLatency.P50, r.AuditLatency.P95, r.AuditLatency.P99, r.Investigations, r.AuditRecords, r.ChainVerified, r.Revisions, r.SettledSeconds, r.IdleRSS>>20, r.MaxRSS>>20, 1000*r.OpenSeconds)
+	if err == nil && r.ModelCalls > 0 {
+		_, err = fmt.Fprintf(w, "  model calls        %d, %.0f/s\n", r.ModelCalls, r.ModelCallsPerSecond)
+	}
 	return err
 }

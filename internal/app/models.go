@@ -62,7 +62,7 @@ func (n *Node) openModels(ctx context.Context, planner *respond.Planner) error {
 	keys := redact.NewKeys(cmp.Or(n.opts.Config.Keys, n.dir.Path("keys")), rand.Reader)
 	n.Gateway, err = gateway.New(gateway.Config{
 		Models: n.models, Screen: gateway.ScreenWith(sensor), Objects: n.blobs, Clock: n.opts.Clock, Log: n.opts.Log, Held: holds, Judge: judgeOf(c),
-		Redactor:   gateway.RedactWith(redact.New(redact.DefaultPolicy()), keys, keptMaps{n, vault.New(n.State, keys, rand.Reader)}),
+		Redactor:   gateway.RedactWith(redact.New(redact.DefaultPolicy()), keys, keptMaps{n, vault.New(n.State, keys, rand.Reader), store.NewGroup(n.State)}),
 		Techniques: func(id string) bool { known, _ := orchestrateTaxonomy{n}.Resolve([]string{id}); return len(known) == 1 },
 	})
 	if err != nil {
@@ -86,6 +86,7 @@ func judgeOf(c *config.Models) *gateway.Judge {
 type keptMaps struct {
 	n *Node
 	*vault.Vault
+	saves *store.Group // every question saves, and waits until that is durable
 }
 
 // Load implements gateway.Vault.
@@ -99,7 +100,7 @@ func (m keptMaps) Load(ctx context.Context, tenant, investigation string) (*reda
 
 // Save implements gateway.Vault.
 func (m keptMaps) Save(ctx context.Context, tenant, investigation string, kept *redact.Map) error {
-	return m.n.State.Update(store.ForTenant(ctx, tenant), func(tx store.Tx) error {
+	return m.saves.Update(store.ForTenant(ctx, tenant), func(tx store.Tx) error {
 		return m.Vault.Save(tx, tenant, investigation, kept, m.n.opts.Clock.Now())
 	})
 }

@@ -659,7 +659,7 @@ func (n *Node) consulted(ctx context.Context) error {
 			return true, nil
 		}
 		left, err := n.Engine.Consulting(ctx)
-		return left == 0, err
+		return !left, err
 	})
 }
 

@@ -15,7 +15,7 @@ import (
 	"github.com/aluskort/aluskort/internal/alert"
 )
 
-// Report is what a run measured: contract/bench.schema.json.
+// Report is what a run measured: contract/bench.schema.json, and more.
 type Report struct {
 	Alerts          int               `json:"alerts"`
 	Engines         map[string]string `json:"engines"`
@@ -34,9 +34,13 @@ type Report struct {
 	IdleRSS        int64   `json:"idle_rss_bytes"`
 	Revisions      int     `json:"revisions"`
 	SettledSeconds float64 `json:"settled_seconds"`
-	OpenSeconds    float64 `json:"open_seconds"`
-	CPUs           int     `json:"cpus"`
-	Rules          int     `json:"rules"`
+	// ModelCalls are answered and failed calls of models; ModelCallsPerSecond is over
+	// SettledSeconds.
+	ModelCalls          int64   `json:"model_calls,omitzero"`
+	ModelCallsPerSecond float64 `json:"model_calls_per_second,omitzero"`
+	OpenSeconds         float64 `json:"open_seconds"`
+	CPUs                int     `json:"cpus"`
+	Rules               int     `json:"rules"`
 }
 
 // Percentiles are in milliseconds.

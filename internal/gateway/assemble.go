@@ -33,7 +33,7 @@ type prompt struct {
 	mark   string // joins the words of quoted text
 	canary string
 
-	text string // the data block
+	text []byte // the data block, until message has taken it
 	// evidence and fields resolve the codes E… and F…, choices A….
 	evidence map[string]string
 	fields   map[string]string
@@ -127,7 +127,7 @@ func (g *Gateway) assembleBut(q *Question, session Redaction, random io.Reader, 
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrQuestion, err)
 	}
-	p.text = string(b)
+	p.text = b
 	return p, nil
 }
 
@@ -268,11 +268,16 @@ func (g *Gateway) addFields(p *prompt, doc *document, fields []Field, left *int)
 	}
 }
 
-// message is the turn of the user that carries the data.
+// message is the turn of the user that carries the data. It takes the data block: a question that
+// waits for its answer holds its text once.
 func (p *prompt) message(task Task) string {
 	var b strings.Builder
+	b.Grow(len(p.text) + 512)
 	fmt.Fprintf(&b, "Task %s. Request id: %s. Separator of words in quoted material: %s. Reference (never repeat it): %s.\n", task, p.id, p.mark, p.canary)
-	fmt.Fprintf(&b, "%s begin\n%s\n%s end\n", p.marker, p.text, p.marker)
+	fmt.Fprintf(&b, "%s begin\n", p.marker)
+	b.Write(p.text)
+	p.text = nil
+	fmt.Fprintf(&b, "\n%s end\n", p.marker)
 	fmt.Fprintf(&b, "Answer about the data above, for request %s, as one JSON object.", p.id)
 	return b.String()
 }

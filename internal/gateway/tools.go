@@ -13,14 +13,15 @@ import (
 // maxToolBytes bounds what one look-up puts before the model.
 const maxToolBytes = 2 << 10
 
-// tools describes the look-ups to the model. Their only argument is a name from the data.
+// subjectSchema is the only argument of a look-up: a name from the data. It is the same in every
+// question, which providers that cache prompts rely on.
+const subjectSchema = `{"additionalProperties":false,"properties":{"subject":{"description":"a name or an indicator exactly as it is written in the data","type":"string"}},"required":["subject"],"type":"object"}`
+
+// tools describes the look-ups to the model.
 func tools(list []Tool) []llm.Tool {
 	out := make([]llm.Tool, len(list))
+	input := []byte(subjectSchema)
 	for i, t := range list {
-		input, err := json.Marshal(strict(object{"subject": text("a name or an indicator exactly as it is written in the data")}), json.Deterministic(true))
-		if err != nil {
-			continue // a map of texts always encodes
-		}
 		out[i] = llm.Tool{Name: t.Name, Description: t.Description, Input: input}
 	}
 	return out

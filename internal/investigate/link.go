@@ -86,7 +86,7 @@ func compareKeys(a, b LinkKey) int {
 
 // OwnEvidence returns the evidence that rests on the investigation's own alerts.
 func (inv *Investigation) OwnEvidence() []evidence.Evidence {
-	own := make([]evidence.Evidence, 0, len(inv.Evidence)+maxLinkItems)
+	own := make([]evidence.Evidence, 0, len(inv.Evidence)) // many only look at it
 	for i := range inv.Evidence {
 		if !derived(&inv.Evidence[i]) {
 			own = append(own, inv.Evidence[i])

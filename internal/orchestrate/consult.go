@@ -475,12 +475,17 @@ func (w *writer) reconsider(r *row) {
 	}
 }
 
-// Consulting tells how many jobs no worker has tried yet, are due, or are worked on.
-func (e *Engine) Consulting(ctx context.Context) (n int64, err error) {
+// Consulting reports whether there is a job that no worker has tried yet, that is due, or that is
+// worked on. It looks no further than the first: whoever waits for the end asks often.
+func (e *Engine) Consulting(ctx context.Context) (some bool, err error) {
 	err = e.db.View(ctx, func(tx store.Tx) error {
-		return tx.QueryRow(`SELECT COUNT(*) FROM model_job WHERE attempts = 0 OR lease_owner IS NOT NULL OR wake_at <= $1`, e.cfg.Clock.Now().UnixMicro()).Scan(&n)
+		var n int64
+		err := tx.QueryRow(`SELECT COUNT(*) FROM (SELECT 1 FROM model_job WHERE attempts = 0 OR lease_owner IS NOT NULL OR wake_at <= $1 LIMIT 1) AS first`,
+			e.cfg.Clock.Now().UnixMicro()).Scan(&n)
+		some = n > 0
+		return err
 	})
-	return n, err
+	return some, err
 }
 
 // Jobs tells how many jobs wait, by priority.

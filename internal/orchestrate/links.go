@@ -298,7 +298,7 @@ func (e *Engine) weigh(inv *investigate.Investigation) {
 // withDerived replaces the evidence that rests on other investigations, and that which a model
 // added to it.
 func withDerived(inv *investigate.Investigation, lent []evidence.Evidence) {
-	inv.Evidence = append(inv.OwnEvidence(), lent...)
+	inv.Evidence = slices.Concat(inv.OwnEvidence(), lent)
 	inv.Evidence = append(inv.Evidence, inv.ModelEvidence(inv.Evidence)...)
 }
 

@@ -1,6 +1,7 @@
 package orchestrate
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -8,6 +9,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -41,8 +43,9 @@ func identityOf(tenant, source, alertID string) identity {
 
 // codec packs documents; it is safe for concurrent use.
 type codec struct {
-	enc *zstd.Encoder
-	dec *zstd.Decoder
+	enc     *zstd.Encoder
+	dec     *zstd.Decoder
+	scratch sync.Pool // of *bytes.Buffer
 }
 
 // Codecs of a document.
@@ -77,6 +80,24 @@ func (c *codec) pack(b []byte) document {
 		return document{codecPlain, b}
 	}
 	return document{codecZstd, c.enc.EncodeAll(b, make([]byte, 0, len(b)/2))}
+}
+
+// encode packs the JSON of v, which is built in memory that the next document uses again.
+func (c *codec) encode(v any) (document, error) {
+	b, _ := c.scratch.Get().(*bytes.Buffer)
+	if b == nil {
+		b = new(bytes.Buffer)
+	}
+	defer c.scratch.Put(b)
+	b.Reset()
+	if err := json.MarshalWrite(b, v); err != nil {
+		return document{}, err
+	}
+	d := c.pack(b.Bytes())
+	if d.codec == codecPlain {
+		d.bytes = bytes.Clone(d.bytes)
+	}
+	return d, nil
 }
 
 func (c *codec) unpack(kind int, b []byte) ([]byte, error) {
@@ -146,11 +167,10 @@ func writeDocs(tx store.Tx, docs []document) (int64, error) {
 func (e *Engine) writeRows(tx store.Tx, rows []*row) error {
 	docs := make([]document, len(rows))
 	err := parallel.For(len(rows), func(i int) error {
-		b, err := json.Marshal(rows[i].inv)
-		if err != nil {
+		var err error
+		if docs[i], err = e.codec.encode(rows[i].inv); err != nil {
 			return &ContentError{rows[i].inv.ID, fmt.Errorf("encode: %w", err)}
 		}
-		docs[i] = e.codec.pack(b)
 		return nil
 	})
 	if err != nil {

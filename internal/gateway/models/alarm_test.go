@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"github.com/aluskort/aluskort/internal/llm"
 	"github.com/aluskort/aluskort/internal/llm/registry"
 	"github.com/aluskort/aluskort/internal/llm/route"
@@ -55,4 +57,31 @@ func TestMoreCallsAreNoJumpOfPrice(t *testing.T) {
 			t.Fatalf("call %d: %+v", i, e)
 		}
 	}
+}
+
+// TestSumsOfTheAlarmAreThoseOfItsCalls compares them with counting anew after every step.
+func TestSumsOfTheAlarmAreThoseOfItsCalls(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var p priceAlarm
+		now := time.Date(2026, 3, 4, 5, 0, 0, 0, time.UTC)
+		for range rapid.IntRange(1, 60).Draw(t, "calls") {
+			now = now.Add(time.Duration(rapid.IntRange(0, 1200).Draw(t, "seconds")) * time.Second)
+			p.note(now, attempt(rapid.Int64Range(0, 9).Draw(t, "cost"), rapid.Int64Range(0, 9).Draw(t, "prompt")))
+			var before, after priceSum
+			for i := range p.calls {
+				c := &p.calls[i]
+				switch age := now.Sub(c.at); {
+				case age > alarmBaseline:
+					t.Fatalf("a call of %s ago is remembered", age)
+				case age > alarmWindow:
+					before.count(c, 1)
+				default:
+					after.count(c, 1)
+				}
+			}
+			if before != p.before || after != p.after {
+				t.Fatalf("%+v and %+v, want %+v and %+v", p.before, p.after, before, after)
+			}
+		}
+	})
 }

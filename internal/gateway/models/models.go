@@ -190,7 +190,7 @@ func (c *Config) queues() map[route.Queue]route.QueueLimit {
 	}
 	out := map[route.Queue]route.QueueLimit{}
 	for _, q := range route.Queues() {
-		out[q] = route.QueueLimit{Concurrent: max(c.Slots, 1), PerMinute: 1_000_000}
+		out[q] = route.QueueLimit{Concurrent: max(c.Slots, 1), PerMinute: route.Unhurried}
 	}
 	return out
 }

@@ -14,6 +14,7 @@ type Finding struct {
 
 // scratch is the memory of one pass, reused.
 type scratch struct {
+	walker                walker
 	personal, secret, out []Finding
 }
 
@@ -24,7 +25,8 @@ func (r *Redactor) Find(text string) []Finding {
 }
 
 func (r *Redactor) find(s *scratch, known *lexicon, field, text string) []Finding {
-	w := walker{r: r, known: known, text: text, personal: s.personal[:0], secret: s.secret[:0]}
+	w := &s.walker
+	*w = walker{r: r, known: known, text: text, personal: s.personal[:0], secret: s.secret[:0]}
 	w.run()
 	if field != "" {
 		w.field(field)
@@ -38,6 +40,7 @@ func (r *Redactor) find(s *scratch, known *lexicon, field, text string) []Findin
 	w.marks()
 	s.personal, s.secret = w.personal, w.secret
 	s.out = merge(s.out[:0], w.secret, w.personal)
+	*w = walker{} // it holds no text longer than it needs
 	return s.out
 }
 

@@ -289,7 +289,7 @@ func idName(name string) bool {
 	var buf [48]byte
 	n := plainName(name, buf[:])
 	for _, s := range idSuffixes {
-		if strings.HasSuffix(string(n), s) {
+		if len(n) >= len(s) && string(n[len(n)-len(s):]) == s { // no copy, unlike strings.HasSuffix
 			return true
 		}
 	}

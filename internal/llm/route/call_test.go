@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/aluskort/aluskort/internal/alert"
+	"github.com/aluskort/aluskort/internal/clock"
 	"github.com/aluskort/aluskort/internal/engine/store"
 	"github.com/aluskort/aluskort/internal/engine/store/dbtest"
 	"github.com/aluskort/aluskort/internal/engine/store/schema"
@@ -550,6 +551,22 @@ func TestQueuesBoundWhatBeginsInAMinute(t *testing.T) {
 			t.Errorf("%s: %d calls found room", sev, want)
 		})
 	}
+}
+
+func TestAnUnhurriedQueueNeverWaits(t *testing.T) {
+	inTime(t, func(t *testing.T) {
+		q := newQueue(clock.System{}, QueueLimit{Concurrent: 1, PerMinute: Unhurried})
+		start := time.Now()
+		for range 10_000 {
+			if err := q.enter(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			q.leave()
+		}
+		if took := time.Since(start); took != 0 || len(q.last) != 0 {
+			t.Errorf("10,000 turns took %s and left %d times behind", took, len(q.last))
+		}
+	})
 }
 
 // TestC2OneInTenFails makes 10,000 calls at providers of which one call in ten fails.

@@ -2,6 +2,7 @@ package route
 
 import (
 	"context"
+	"math"
 	"sync"
 	"time"
 
@@ -42,6 +43,9 @@ type QueueLimit struct {
 	Concurrent, PerMinute int
 }
 
+// Unhurried is a QueueLimit.PerMinute that bounds nothing: no beginnings are remembered.
+const Unhurried = math.MaxInt
+
 // DefaultQueues returns the limits of REFERENCE section 11.2.
 func DefaultQueues() map[Queue]QueueLimit {
 	return map[Queue]QueueLimit{QueueCritical: {8, 200}, QueueHigh: {4, 100}, QueueNormal: {2, 50}, QueueLow: {1, 20}}
@@ -53,12 +57,16 @@ type queue struct {
 	turns chan struct{} // holds one entry per attempt that runs
 
 	mu   sync.Mutex
-	last []time.Time // when the last attempts began
+	last []time.Time // when the last attempts began; empty without a bound
 	next int         // index in last of the oldest
 }
 
 func newQueue(clk clock.Clock, l QueueLimit) *queue {
-	return &queue{clock: clk, turns: make(chan struct{}, max(1, l.Concurrent)), last: make([]time.Time, max(1, l.PerMinute))}
+	q := &queue{clock: clk, turns: make(chan struct{}, max(1, l.Concurrent))}
+	if l.PerMinute != Unhurried {
+		q.last = make([]time.Time, max(1, l.PerMinute))
+	}
+	return q
 }
 
 // enter waits for a turn; leave ends it. It fails with ErrNotNow when the wait would pass the
@@ -83,6 +91,9 @@ func (q *queue) leave() { <-q.turns }
 
 // reserve takes the next beginning that the minute allows and returns how far away it is.
 func (q *queue) reserve(ctx context.Context) (time.Duration, error) {
+	if len(q.last) == 0 {
+		return 0, nil
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	now := q.clock.Now()

@@ -1,7 +1,7 @@
 package simulated
 
 import (
-	"encoding/json"
+	"iter"
 	"math"
 	"slices"
 	"strings"
@@ -31,7 +31,7 @@ func firstCall(r *llm.Request) *llm.ToolCall {
 		return nil
 	}
 	subject := "unknown"
-	if ids := offered(r); len(ids) > 0 {
+	if ids := offered(r, objects(r), 1); len(ids) > 0 {
 		subject = ids[0]
 	}
 	m := mind{says: subject, actions: []action{{name: subject, target: subject}}, citations: []string{subject}}
@@ -49,13 +49,14 @@ func (a Analyst) think(r *llm.Request) *mind {
 		return judge(text)
 	}
 	all := strings.Join(texts(r), "\n")
-	f := folded(all)
 	sum := 0.0
-	items := evidence(r)
+	found := objects(r)
+	items := evidence(found)
 	for _, i := range items {
 		sum += i.weight
 	}
 	if sum == 0 {
+		f := folded(all)
 		sum = 0.7 * float64(occurrences(f, lexicon().malice)-occurrences(f, lexicon().innocence))
 	}
 	m := &mind{hooks: a.Meanings, confidence: 1 - math.Exp2(-1-math.Min(math.Abs(sum), 10)), techniques: mentioned(all)}
@@ -69,7 +70,7 @@ func (a Analyst) think(r *llm.Request) *mind {
 	default:
 		m.verdict, m.severity, m.other = "unknown", "medium", "Both readings remain open."
 	}
-	m.citations = chosen(items, offered(r), sum)
+	m.citations = chosen(items, offered(r, found, maxOffered), sum)
 	m.unknowns = []string{"Whether the owner of the account expected this."}
 	m.says = "The evidence points to " + m.verdict + " activity."
 	return m
@@ -101,7 +102,7 @@ func chosen(items []item, ids []string, sum float64) []string {
 func mentioned(text string) []string {
 	var o orders
 	var out []string
-	for _, w := range strings.FieldsFunc(text, func(c rune) bool { return c != '.' && !isWord(c) }) {
+	for w := range strings.FieldsFuncSeq(text, func(c rune) bool { return c != '.' && !isWord(c) }) {
 		w = strings.Trim(w, ".")
 		if w != "" && w[0] == 'T' && o.technique(w) && !slices.Contains(out, w) && len(out) < 5 {
 			out = append(out, w)
@@ -114,84 +115,76 @@ func isWord(c rune) bool {
 	return c == '_' || c == '-' || c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z'
 }
 
-// evidence finds objects of JSON in the messages that have an id and a weight.
-func evidence(r *llm.Request) []item {
+// evidence are the objects that have an id and a weight.
+func evidence(list []object) []item {
 	var out []item
-	walkObjects(r, func(o map[string]any) {
-		id := idOf(o)
-		if id == "" {
-			return
+	for i := range list {
+		if w, ok := list[i].bits(); ok && list[i].id != "" {
+			out = append(out, item{list[i].id, w})
 		}
-		for _, name := range []string{"weight", "bits", "score"} {
-			if w, ok := o[name].(float64); ok {
-				out = append(out, item{id, w * direction(o)})
-				return
-			}
-		}
-	})
+	}
 	return out
 }
 
-func idOf(o map[string]any) string {
-	for _, name := range []string{"id", "evidence_id", "ref", "cite"} {
-		if s, ok := o[name].(string); ok && s != "" && len(s) <= 200 {
-			return s
+// maxOffered bounds the ids of which an answer chooses.
+const maxOffered = 500
+
+// offered returns the first n ids that the prompt offers for citations, in their order: of objects
+// of JSON, in brackets, and behind "id".
+func offered(r *llm.Request, objects []object, n int) []string {
+	var out []string
+	add := func(s string) bool {
+		if s != "" && !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+		return len(out) < n
+	}
+	for i := range objects {
+		if !add(objects[i].id) {
+			return out
 		}
 	}
-	return ""
+	for _, t := range texts(r) {
+		for name := range named(t) {
+			if idShaped(name) && !add(name) {
+				return out
+			}
+		}
+	}
+	return out
 }
 
-// direction is -1 for evidence that states to be for harmlessness by a name and not by a sign.
-func direction(o map[string]any) float64 {
-	for _, name := range []string{"stance", "kind", "direction", "for", "supports"} {
-		if s, ok := o[name].(string); ok && strings.Contains(strings.ToLower(s), "benign") {
-			for _, w := range []string{"weight", "bits", "score"} {
-				if v, ok := o[w].(float64); ok && v > 0 {
-					return -1
+// named yields what stands in brackets, and then behind marks of ids.
+func named(t string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for part := range behind(t, "[") {
+			if name, _, ok := strings.Cut(part, "]"); ok && !yield(name) {
+				return
+			}
+		}
+		for _, mark := range []string{"id=", "id: ", "ID "} {
+			for name := range behind(t, mark) {
+				if end := strings.IndexFunc(name, func(c rune) bool { return !isWord(c) && c != ':' && c != '.' }); end >= 0 {
+					name = name[:end]
+				}
+				if !yield(strings.Trim(name, ".:")) {
+					return
 				}
 			}
 		}
 	}
-	return 1
 }
 
-// maxBroken is how many beginnings of JSON that does not end are tried: each may cost the whole
-// length of the text.
-const maxBroken = 500
-
-// walkObjects visits every object of JSON in the messages, nested ones too.
-func walkObjects(r *llm.Request, visit func(map[string]any)) {
-	for _, t := range texts(r) {
-		failures := 0
-		for at := strings.IndexByte(t, '{'); at >= 0 && failures < maxBroken; {
-			d := json.NewDecoder(strings.NewReader(t[at:]))
-			var v any
-			step := 1
-			if d.Decode(&v) == nil {
-				walkValue(v, visit)
-				step = int(d.InputOffset())
-			} else {
-				failures++
+// behind yields what stands behind each mark, up to the next one.
+func behind(t, mark string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		_, t, found := strings.Cut(t, mark)
+		for found {
+			var part string
+			part, t, found = strings.Cut(t, mark)
+			if !yield(part) {
+				return
 			}
-			next := strings.IndexByte(t[at+step:], '{')
-			if next < 0 {
-				break
-			}
-			at += step + next
-		}
-	}
-}
-
-func walkValue(v any, visit func(map[string]any)) {
-	switch v := v.(type) {
-	case map[string]any:
-		visit(v)
-		for _, k := range sortedKeys(v) {
-			walkValue(v[k], visit)
-		}
-	case []any:
-		for _, x := range v {
-			walkValue(x, visit)
 		}
 	}
 }
@@ -203,37 +196,6 @@ func sortedKeys(m map[string]any) []string {
 	}
 	slices.Sort(keys)
 	return keys
-}
-
-// offered returns the ids that the prompt offers for citations, in their order: of objects of
-// JSON, in brackets, and behind "id".
-func offered(r *llm.Request) []string {
-	var out []string
-	add := func(s string) {
-		if s != "" && !slices.Contains(out, s) && len(out) < 500 {
-			out = append(out, s)
-		}
-	}
-	walkObjects(r, func(o map[string]any) { add(idOf(o)) })
-	for _, t := range texts(r) {
-		for i, part := range strings.Split(t, "[") {
-			if name, _, ok := strings.Cut(part, "]"); i > 0 && ok && idShaped(name) {
-				add(name)
-			}
-		}
-		for _, mark := range []string{"id=", "id: ", "ID "} {
-			for i, part := range strings.Split(t, mark) {
-				name := part
-				if end := strings.IndexFunc(part, func(c rune) bool { return !isWord(c) && c != ':' && c != '.' }); end >= 0 {
-					name = part[:end]
-				}
-				if name = strings.Trim(name, ".:"); i > 0 && idShaped(name) {
-					add(name)
-				}
-			}
-		}
-	}
-	return out
 }
 
 // idShaped reports whether s looks like an identifier: short, of word characters, with a digit.

@@ -7,22 +7,24 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"unicode/utf8"
+
+	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/aluskort/aluskort/internal/llm"
 )
 
 // anthropicRequest is the body of a message as the vendor documents it.
 type anthropicRequest struct {
-	Model     string          `json:"model"`
-	MaxTokens int             `json:"max_tokens"`
-	System    json.RawMessage `json:"system"`
+	Model     string `json:"model"`
+	MaxTokens int    `json:"max_tokens"`
+	System    blocks `json:"system"`
 	Messages  []struct {
-		Role    string          `json:"role"`
-		Content json.RawMessage `json:"content"`
+		Role    string `json:"role"`
+		Content blocks `json:"content"`
 	} `json:"messages"`
 	Tools []struct {
 		Name        string          `json:"name"`
@@ -53,30 +55,29 @@ type anthropicBlock struct {
 	Name      string          `json:"name"`
 	Input     json.RawMessage `json:"input"`
 	ToolUseID string          `json:"tool_use_id"`
-	Content   json.RawMessage `json:"content"`
+	Content   blocks          `json:"content"`
 	IsError   bool            `json:"is_error"`
 	Cache     *struct {
 		Type string `json:"type"`
 	} `json:"cache_control"`
 }
 
-// blocks reads content: a text or a list of blocks.
-func blocks(raw json.RawMessage) ([]anthropicBlock, error) {
-	raw = bytes.TrimSpace(raw)
-	if len(raw) == 0 || bytes.Equal(raw, []byte("null")) {
-		return nil, nil
+// blocks are content: a text or a list of blocks.
+type blocks []anthropicBlock
+
+// UnmarshalJSONFrom reads either form, without a copy of the text on the way.
+func (b *blocks) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	if d.PeekKind() != '"' {
+		return jsonv2.UnmarshalDecode(d, (*[]anthropicBlock)(b))
 	}
-	if raw[0] == '"' {
-		var text string
-		if err := json.Unmarshal(raw, &text); err != nil {
-			return nil, err
-		}
-		return []anthropicBlock{{Type: "text", Text: text}}, nil
-	}
-	var list []anthropicBlock
-	err := json.Unmarshal(raw, &list)
-	return list, err
+	var text string
+	err := jsonv2.UnmarshalDecode(d, &text)
+	*b = blocks{{Type: "text", Text: text}}
+	return err
 }
+
+// lenient reads JSON as vendors do: as strictly as encoding/json, and a good deal faster.
+var lenient = jsonv2.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true), jsonv2.MatchCaseInsensitiveNames(true))
 
 // anthropicAsked is a request in neutral form, with what only the protocol knows.
 type anthropicAsked struct {
@@ -88,16 +89,12 @@ type anthropicAsked struct {
 // readAnthropic decodes and checks a request as strictly as the vendor does.
 func readAnthropic(body []byte) (*anthropicAsked, error) {
 	var in anthropicRequest
-	if err := json.Unmarshal(body, &in); err != nil {
+	if err := jsonv2.Unmarshal(body, &in, lenient); err != nil {
 		return nil, fmt.Errorf("invalid JSON: %w", err)
 	}
 	out := &anthropicAsked{stream: in.Stream, request: &llm.Request{Model: in.Model, MaxTokens: in.MaxTokens}}
 	r := out.request
-	system, err := blocks(in.System)
-	if err != nil {
-		return nil, fmt.Errorf("system: %w", err)
-	}
-	for _, b := range system {
+	for _, b := range in.System {
 		r.System += b.Text
 		out.marked = out.marked || b.Cache != nil
 	}
@@ -105,11 +102,7 @@ func readAnthropic(body []byte) (*anthropicAsked, error) {
 		return nil, err
 	}
 	for i, m := range in.Messages {
-		list, err := blocks(m.Content)
-		if err != nil {
-			return nil, fmt.Errorf("messages.%d: %w", i, err)
-		}
-		msg, err := anthropicTurn(llm.Role(m.Role), list, r.ThinkingTokens > 0)
+		msg, err := anthropicTurn(llm.Role(m.Role), m.Content, r.ThinkingTokens > 0)
 		if err != nil {
 			return nil, fmt.Errorf("messages.%d: %w", i, err)
 		}
@@ -153,12 +146,8 @@ func anthropicTurn(role llm.Role, list []anthropicBlock, thinking bool) (llm.Mes
 		case "tool_use":
 			m.Calls = append(m.Calls, llm.ToolCall{ID: b.ID, Name: b.Name, Input: b.Input})
 		case "tool_result":
-			inner, err := blocks(b.Content)
-			if err != nil {
-				return m, err
-			}
 			res := llm.ToolResult{CallID: b.ToolUseID, Failed: b.IsError}
-			for _, t := range inner {
+			for _, t := range b.Content {
 				res.Text += t.Text
 			}
 			m.Results = append(m.Results, res)
@@ -245,14 +234,14 @@ func answered(calls []llm.ToolCall, results []llm.ToolResult) error {
 // required.
 func checkStrict(raw json.RawMessage) error {
 	var n schema
-	if err := json.Unmarshal(raw, &n); err != nil {
+	if err := jsonv2.Unmarshal(raw, &n, lenient); err != nil {
 		return fmt.Errorf("not a JSON Schema: %w", err)
 	}
 	return n.strict("$")
 }
 
 func (s *Server) anthropicMessage(w http.ResponseWriter, r *http.Request) {
-	body, _ := io.ReadAll(r.Body) // held in memory already
+	body := bodyOf(r)
 	if r.Header.Get("Anthropic-Version") == "" {
 		s.refuse(w, r, badRequest("anthropic-version: header is required"))
 		return
@@ -471,7 +460,7 @@ func pieces(s string) []string {
 }
 
 func (s *Server) anthropicCount(w http.ResponseWriter, r *http.Request) {
-	body, _ := io.ReadAll(r.Body) // held in memory already
+	body := bodyOf(r)
 	var fields map[string]json.RawMessage
 	if json.Unmarshal(body, &fields) != nil {
 		s.refuse(w, r, badRequest("invalid JSON"))

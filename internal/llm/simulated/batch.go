@@ -60,7 +60,7 @@ func unique(items []batchLine) bool {
 }
 
 func (s *Server) anthropicSubmit(w http.ResponseWriter, r *http.Request) {
-	body, _ := io.ReadAll(r.Body) // held in memory already
+	body := bodyOf(r)
 	step := s.batchStep()
 	if !s.begin(w, r, step) {
 		return
@@ -235,7 +235,7 @@ func (s *Server) openaiFile(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) openaiSubmit(w http.ResponseWriter, r *http.Request) {
-	body, _ := io.ReadAll(r.Body) // held in memory already
+	body := bodyOf(r)
 	step := s.batchStep()
 	if !s.begin(w, r, step) {
 		return

@@ -5,9 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
+
+	jsonv2 "github.com/go-json-experiment/json"
 
 	"github.com/aluskort/aluskort/internal/llm"
 )
@@ -42,10 +43,10 @@ type openaiRequest struct {
 }
 
 type openaiMessage struct {
-	Role      string          `json:"role"`
-	Content   json.RawMessage `json:"content"`
-	CallID    string          `json:"tool_call_id"`
-	ToolCalls []openaiCall    `json:"tool_calls"`
+	Role      string       `json:"role"`
+	Content   blocks       `json:"content"`
+	CallID    string       `json:"tool_call_id"`
+	ToolCalls []openaiCall `json:"tool_calls"`
 }
 
 type openaiCall struct {
@@ -67,7 +68,7 @@ var errFormat = errors.New("response_format: 'json_schema' is not supported by t
 // readOpenAI decodes and checks a request.
 func readOpenAI(body []byte, noSchema bool) (*openaiAsked, error) {
 	var in openaiRequest
-	if err := json.Unmarshal(body, &in); err != nil {
+	if err := jsonv2.Unmarshal(body, &in, lenient); err != nil {
 		return nil, fmt.Errorf("invalid JSON: %w", err)
 	}
 	out := &openaiAsked{stream: in.Stream, usage: in.StreamOptions.Usage}
@@ -134,12 +135,8 @@ func embedded(text string) json.RawMessage {
 
 // add puts a message into the neutral form, in which the results of tools are one user turn.
 func (m openaiMessage) add(r *llm.Request) error {
-	list, err := blocks(m.Content)
-	if err != nil {
-		return err
-	}
 	var text string
-	for _, b := range list {
+	for _, b := range m.Content {
 		text += b.Text
 	}
 	last := len(r.Messages) - 1
@@ -174,7 +171,7 @@ func (m openaiMessage) add(r *llm.Request) error {
 }
 
 func (s *Server) openaiChat(w http.ResponseWriter, r *http.Request) {
-	body, _ := io.ReadAll(r.Body) // held in memory already
+	body := bodyOf(r)
 	asked, err := readOpenAI(body, s.cfg.NoSchema)
 	if err != nil {
 		s.refuse(w, r, badRequest(err.Error()))

@@ -354,11 +354,18 @@ func quotedWords(s string) []string {
 // space at each end.
 func folded(s string) string {
 	var b strings.Builder
+	b.Grow(len(s) + 2)
 	b.WriteByte(' ')
 	space := true
 	for _, c := range norm.NFKD.String(s) {
 		switch {
-		case unicode.Is(unicode.Mn, c):
+		case c >= 'a' && c <= 'z', c >= '0' && c <= '9':
+			b.WriteByte(byte(c))
+			space = false
+		case c >= 'A' && c <= 'Z':
+			b.WriteByte(byte(c) + 'a' - 'A')
+			space = false
+		case c >= utf8.RuneSelf && unicode.Is(unicode.Mn, c):
 		case unicode.IsLetter(c), unicode.IsDigit(c):
 			b.WriteRune(unicode.ToLower(c))
 			space = false

@@ -6,6 +6,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	jsonv2 "github.com/go-json-experiment/json"
 )
 
 // schema is the part of JSON Schema that strict modes know.
@@ -149,7 +151,7 @@ const maxDepth = 12
 // fill makes an answer that meets the schema.
 func (m *mind) fill(raw json.RawMessage) json.RawMessage {
 	var root schema
-	if json.Unmarshal(raw, &root) != nil {
+	if jsonv2.Unmarshal(raw, &root, lenient) != nil {
 		return json.RawMessage("{}")
 	}
 	f := filler{mind: m, root: &root}

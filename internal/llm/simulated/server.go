@@ -3,6 +3,7 @@ package simulated
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/aluskort/aluskort/internal/clock"
 	"github.com/aluskort/aluskort/internal/llm"
+	"github.com/aluskort/aluskort/internal/llm/wire"
 )
 
 // Model answers requests. Implementations are safe for concurrent use and deterministic: the
@@ -61,7 +63,7 @@ type Server struct {
 	received []Received
 	asked    int // completions, batches left out
 	ids      int
-	cached   map[string]bool // prompts that the cache holds
+	cached   map[[sha256.Size]byte]bool // prompts that the cache holds
 	batches  map[string]*batch
 	files    map[string][]byte
 	keys     []string
@@ -88,7 +90,7 @@ func NewServer(c Config) *Server {
 	if c.Script == nil {
 		c.Script = func(int, *llm.Request) Step { return Step{} }
 	}
-	s := &Server{cfg: c, mux: http.NewServeMux(), cached: map[string]bool{}, batches: map[string]*batch{}, files: map[string][]byte{}, keys: c.Keys}
+	s := &Server{cfg: c, mux: http.NewServeMux(), cached: map[[sha256.Size]byte]bool{}, batches: map[string]*batch{}, files: map[string][]byte{}, keys: c.Keys}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.pipes = &pipes{conns: make(chan net.Conn), done: s.ctx.Done()}
 	s.http = &http.Server{Handler: s, ReadHeaderTimeout: time.Minute}
@@ -121,18 +123,46 @@ const maxRequest = 64 << 20
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequest))
+	b, err := readAll(http.MaxBytesReader(w, r.Body, maxRequest), r.ContentLength)
 	if err != nil {
 		http.Error(w, "request too large", http.StatusRequestEntityTooLarge)
 		return
 	}
-	r.Body = io.NopCloser(bytes.NewReader(b))
+	r.Body = heldBody{bytes.NewReader(b), b}
 	s.record(Received{Method: r.Method, Path: r.URL.Path, Header: r.Header.Clone(), Body: b})
 	if !s.admits(r) {
 		s.refuse(w, r, Step{Status: http.StatusUnauthorized, Type: "authentication_error", Code: "invalid_api_key", Message: "invalid API key"})
 		return
 	}
 	s.mux.ServeHTTP(w, r)
+}
+
+// readAll reads a body whose length is stated, if it is, into one piece of that length.
+func readAll(r io.Reader, length int64) ([]byte, error) {
+	if length < 0 || length > maxRequest {
+		return io.ReadAll(r)
+	}
+	var b bytes.Buffer
+	b.Grow(int(length) + bytes.MinRead)
+	_, err := b.ReadFrom(r)
+	return b.Bytes(), err
+}
+
+// heldBody is a body that is in memory already.
+type heldBody struct {
+	*bytes.Reader
+	all []byte
+}
+
+// Close implements io.Closer.
+func (heldBody) Close() error { return nil }
+
+// bodyOf takes the body out of a request, which then holds it no longer: an answer may take its
+// time.
+func bodyOf(r *http.Request) []byte {
+	held, _ := r.Body.(heldBody) // set by ServeHTTP
+	r.Body = http.NoBody
+	return held.all
 }
 
 func (s *Server) record(r Received) {
@@ -208,7 +238,7 @@ func (s *Server) newID(prefix string) string {
 }
 
 // remembers reports whether a prompt was cached before, and caches it.
-func (s *Server) remembers(prompt string) bool {
+func (s *Server) remembers(prompt [sha256.Size]byte) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	was := s.cached[prompt]
@@ -220,7 +250,7 @@ func (s *Server) remembers(prompt string) bool {
 // Under testing/synctest its waiting counts as waiting.
 func (s *Server) Transport() http.RoundTripper {
 	s.start(s.pipes)
-	return &http.Transport{DialContext: s.pipes.dial, MaxIdleConnsPerHost: 16}
+	return &http.Transport{DialContext: s.pipes.dial, MaxIdleConnsPerHost: wire.IdleConnections}
 }
 
 // Listen serves on a loopback port and returns the base URL.

@@ -1,6 +1,8 @@
 package simulated
 
 import (
+	"crypto/sha256"
+	"io"
 	"strconv"
 	"time"
 
@@ -47,12 +49,8 @@ func (s *Server) bill(r *llm.Request, a *llm.Response, marked, writes bool) {
 	fixed, rest := promptLength(r)
 	u := llm.Usage{Known: true, Input: tokens(fixed + rest), Output: max(1, outputTokens(a))}
 	if cacheable := tokens(fixed); marked && cacheable >= minCached {
-		key := r.Model + "\x00" + r.System
-		for _, t := range r.Tools {
-			key += "\x00" + t.Name
-		}
 		switch {
-		case s.remembers(key):
+		case s.remembers(cacheKey(r)):
 			u.CacheRead = cacheable
 		case writes:
 			u.CacheWrite = cacheable
@@ -60,6 +58,21 @@ func (s *Server) bill(r *llm.Request, a *llm.Response, marked, writes bool) {
 		u.Input -= u.CacheRead + u.CacheWrite
 	}
 	a.Usage = u
+}
+
+// cacheKey tells prompts apart that share nothing in the cache.
+func cacheKey(r *llm.Request) [sha256.Size]byte {
+	h := sha256.New()
+	part := func(s string) {
+		_, _ = io.WriteString(h, s) // a hash takes everything
+		_, _ = h.Write([]byte{0})
+	}
+	part(r.Model)
+	part(r.System)
+	for _, t := range r.Tools {
+		part(t.Name)
+	}
+	return [sha256.Size]byte(h.Sum(nil))
 }
 
 func outputTokens(a *llm.Response) int64 {

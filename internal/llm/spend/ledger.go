@@ -73,8 +73,8 @@ func Open(ctx context.Context, cfg Config) (*Ledger, error) {
 func (l *Ledger) Sweep(ctx context.Context) (int, error) { return l.sweep(ctx, false) }
 
 func (l *Ledger) sweep(ctx context.Context, others bool) (n int, err error) {
-	err = l.commit(ctx, func(tx store.Tx) error {
-		n, err = l.lapse(tx, others)
+	err = l.commit(ctx, func(b *books) error {
+		n, err = l.lapse(b, others)
 		return err
 	})
 	return n, err
@@ -82,7 +82,7 @@ func (l *Ledger) sweep(ctx context.Context, others bool) (n int, err error) {
 
 // work is one change on its way to the database; err is its outcome.
 type work struct {
-	run  func(tx store.Tx) error
+	run  func(b *books) error
 	err  error
 	done chan struct{}
 }
@@ -97,8 +97,8 @@ const maxShared = 256
 
 // commit runs fn in a transaction that it may share with others, and returns when that is
 // durable or has failed. fn may run more than once. An error of fn undoes the whole transaction
-// unless it is refused. It does not wait for ctx: what was reserved must be known to somebody.
-func (l *Ledger) commit(ctx context.Context, fn func(tx store.Tx) error) error {
+// unless it is refused, and then has added nothing to the books. It does not wait for ctx: what was reserved must be known to somebody.
+func (l *Ledger) commit(ctx context.Context, fn func(b *books) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -132,17 +132,19 @@ func (l *Ledger) drain(ctx context.Context) {
 	}
 }
 
+// together runs changes that came at the same time over one set of books.
 func (l *Ledger) together(ctx context.Context, group []*work) {
 	err := l.cfg.DB.Update(ctx, func(tx store.Tx) error {
+		b := openBooks(tx)
 		for _, w := range group {
-			w.err = w.run(tx)
+			w.err = w.run(b)
 			if no, ok := errors.AsType[refused](w.err); ok {
 				w.err = no.error
 			} else if w.err != nil {
 				return w.err
 			}
 		}
-		return nil
+		return b.write()
 	})
 	for _, w := range group {
 		if err != nil {
@@ -158,9 +160,9 @@ func (l *Ledger) Reserve(ctx context.Context, c Claim) (Booking, error) {
 		return nil, err
 	}
 	var r row
-	err := l.commit(ctx, func(tx store.Tx) error {
+	err := l.commit(ctx, func(b *books) error {
 		now := l.cfg.Clock.Now()
-		if _, err := l.lapse(tx, false); err != nil {
+		if err := l.sweepOnce(b); err != nil {
 			return err
 		}
 		amount, err := l.cfg.Table.Estimate(c.Model, c.Prompt, c.Output, now, c.Terms)
@@ -168,22 +170,32 @@ func (l *Ledger) Reserve(ctx context.Context, c Claim) (Booking, error) {
 			return refused{err}
 		}
 		r = l.open(&c, amount, now)
-		no, err := l.exceeded(tx, &c, &r)
+		no, err := l.exceeded(b, &c, &r)
 		if err != nil {
 			return err
 		}
 		if no != nil {
-			if err := l.hard(tx, no, &r); err != nil {
+			if err := l.hard(b.tx, no, &r); err != nil {
 				return err
 			}
 			return refused{no}
 		}
-		return insert(tx, &c, &r)
+		return b.insert(&c, &r)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("reserve %s for %s: %w", c.Model, c.Task, err)
 	}
 	return &booking{l, r}, nil
+}
+
+// sweepOnce books what lapsed, once for all that share the transaction.
+func (l *Ledger) sweepOnce(b *books) error {
+	if b.swept {
+		return nil
+	}
+	_, err := l.lapse(b, false)
+	b.swept = err == nil
+	return err
 }
 
 func check(c *Claim) error {
@@ -213,11 +225,11 @@ func (l *Ledger) open(c *Claim, amount registry.Micro, now time.Time) row {
 }
 
 // exceeded returns the first cap that the claim does not fit under, nil when it fits.
-func (l *Ledger) exceeded(tx store.Tx, c *Claim, r *row) (*Refusal, error) {
+func (l *Ledger) exceeded(b *books, c *Claim, r *row) (*Refusal, error) {
 	lim := &l.cfg.Limits
 	nextHour, nextMonth := hourStart(r.hour+1), monthStart(r.month+1)
 	for _, s := range r.scopes() {
-		sum, err := readSum(tx, s)
+		sum, err := b.sum(s)
 		if err != nil {
 			return nil, err
 		}
@@ -268,16 +280,16 @@ func (l *Ledger) hard(tx store.Tx, no *Refusal, r *row) error {
 }
 
 // soft tells once a month that the soft limit is reached.
-func (l *Ledger) soft(tx store.Tx, monthly int64) error {
+func (l *Ledger) soft(b *books, monthly int64) error {
 	limit := l.cfg.Limits.MonthSoft
 	if limit < 0 {
 		return nil
 	}
-	sum, err := readSum(tx, scope{name: scopeMonth, period: monthly})
+	sum, err := b.sum(scope{name: scopeMonth, period: monthly})
 	if err != nil || sum.booked < limit {
 		return err
 	}
-	return l.mark(tx, Event{Kind: SoftLimit, Limit: limit, Used: sum.booked + sum.reserved}, monthly)
+	return l.mark(b.tx, Event{Kind: SoftLimit, Limit: limit, Used: sum.booked + sum.reserved}, monthly)
 }
 
 func (l *Ledger) mark(tx store.Tx, e Event, monthly int64) error {
@@ -330,8 +342,8 @@ func (b *booking) Fail(ctx context.Context, err error) (Entry, error) {
 }
 
 func (b *booking) settle(ctx context.Context, s settlement) (e Entry, err error) {
-	err = b.l.commit(context.WithoutCancel(ctx), func(tx store.Tx) error {
-		r, err := load(tx, b.r.seq)
+	err = b.l.commit(context.WithoutCancel(ctx), func(in *books) error {
+		r, err := load(in.tx, b.r.seq)
 		if err != nil {
 			return err
 		}
@@ -339,7 +351,7 @@ func (b *booking) settle(ctx context.Context, s settlement) (e Entry, err error)
 			e = r.entry()
 			return nil
 		}
-		if err := b.l.settle(tx, r, s, stateBooked); err != nil {
+		if err := b.l.settle(in, r, s, stateBooked); err != nil {
 			return err
 		}
 		e = s.entry(r)

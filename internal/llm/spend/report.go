@@ -298,7 +298,8 @@ func (l *Ledger) Recent(ctx context.Context, tier registry.Tier, since time.Time
 // Prune deletes the single calls, and the sums of hours, that ended before a time. Sums of
 // investigations and months, and what reports are made of, stay.
 func (l *Ledger) Prune(ctx context.Context, before time.Time) error {
-	return l.commit(ctx, func(tx store.Tx) error {
+	// In a transaction of its own: what it deletes is no business of the books of others.
+	return l.cfg.DB.Update(ctx, func(tx store.Tx) error {
 		if _, err := tx.Exec(`DELETE FROM spend_call WHERE state <> 'open' AND reserved_at < $1`, before.UnixMicro()); err != nil {
 			return fmt.Errorf("prune calls: %w", err)
 		}

@@ -102,8 +102,8 @@ func addSum(tx store.Tx, s scope, d sum) error {
 }
 
 // insert writes an open row and counts it.
-func insert(tx store.Tx, c *Claim, r *row) error {
-	err := tx.QueryRow(`INSERT INTO spend_call (owner, state, tenant, investigation, task, tier, provider, model, terms, month, hour,
+func (b *books) insert(c *Claim, r *row) error {
+	err := b.tx.QueryRow(`INSERT INTO spend_call (owner, state, tenant, investigation, task, tier, provider, model, terms, month, hour,
 	reserved_at, lease_until, reserved_micro, reserved_tokens) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) RETURNING seq`,
 		r.owner, r.state, r.tenant, r.investigation, r.task, r.tier, r.model.Provider, r.model.Model, termBits(r.terms), r.month, r.hour,
 		r.reservedAt.UnixMicro(), r.leaseUntil.UnixMicro(), int64(r.reserved), r.reservedTokens).Scan(&r.seq)
@@ -115,9 +115,7 @@ func insert(tx store.Tx, c *Claim, r *row) error {
 		if s.name == scopeTenantHour && c.Again {
 			d.calls = 0
 		}
-		if err := addSum(tx, s, d); err != nil {
-			return err
-		}
+		b.add(s, d)
 	}
 	return nil
 }
@@ -165,17 +163,17 @@ func rows(tx store.Tx, query string, args ...any) (out []*row, err error) {
 }
 
 // lapse books open rows whose lease has ended, and with others those of other owners.
-func (l *Ledger) lapse(tx store.Tx, others bool) (int, error) {
-	left, err := rows(tx, selectRow+`WHERE state = 'open' AND lease_until <= $1`, l.cfg.Clock.Now().UnixMicro())
+func (l *Ledger) lapse(b *books, others bool) (int, error) {
+	left, err := rows(b.tx, selectRow+`WHERE state = 'open' AND lease_until <= $1`, l.cfg.Clock.Now().UnixMicro())
 	if err == nil && others {
-		left, err = rows(tx, selectRow+`WHERE state = 'open' AND owner <> $1`, l.owner)
+		left, err = rows(b.tx, selectRow+`WHERE state = 'open' AND owner <> $1`, l.owner)
 	}
 	if err != nil {
 		return 0, fmt.Errorf("read open reservations: %w", err)
 	}
 	for _, r := range left {
 		s := settlement{cost: r.reserved, basis: Estimated, answered: r.model.Model, outcome: outcomeLapsed, tokens: r.reservedTokens}
-		if err := l.settle(tx, r, s, stateLapsed); err != nil {
+		if err := l.settle(b, r, s, stateLapsed); err != nil {
 			return 0, err
 		}
 	}
@@ -183,8 +181,8 @@ func (l *Ledger) lapse(tx store.Tx, others bool) (int, error) {
 }
 
 // settle books r, which is open, or lapsed and now better known, and moves the sums.
-func (l *Ledger) settle(tx store.Tx, r *row, s settlement, state string) error {
-	_, err := tx.Exec(`UPDATE spend_call SET state = $1, answered = $2, basis = $3, outcome = $4, booked_at = $5, cost_micro = $6, tokens = $7,
+func (l *Ledger) settle(b *books, r *row, s settlement, state string) error {
+	_, err := b.tx.Exec(`UPDATE spend_call SET state = $1, answered = $2, basis = $3, outcome = $4, booked_at = $5, cost_micro = $6, tokens = $7,
 	input_tokens = $8, output_tokens = $9, cache_read = $10, cache_write = $11 WHERE seq = $12`,
 		state, s.answered, string(s.basis), s.outcome, l.cfg.Clock.Now().UnixMicro(), int64(s.cost), s.tokens,
 		s.usage.Input, s.usage.Output, s.usage.CacheRead, s.usage.CacheWrite, r.seq)
@@ -196,33 +194,11 @@ func (l *Ledger) settle(tx store.Tx, r *row, s settlement, state string) error {
 		d.reserved, d.reservedTokens = -r.reserved, -r.reservedTokens
 	} else {
 		d.booked, d.bookedTokens = d.booked-r.cost, d.bookedTokens-r.tokens
-		if err := addTotal(tx, r, r.entry(), -1); err != nil {
-			return err
-		}
+		b.count(r, r.entry(), -1)
 	}
 	for _, scope := range r.scopes() {
-		if err := addSum(tx, scope, d); err != nil {
-			return err
-		}
+		b.add(scope, d)
 	}
-	if err := addTotal(tx, r, s.entry(r), 1); err != nil {
-		return err
-	}
-	return l.soft(tx, r.month)
-}
-
-// addTotal adds an entry to the reports, or takes it away with sign -1.
-func addTotal(tx store.Tx, r *row, e Entry, sign int64) error {
-	_, err := tx.Exec(`INSERT INTO spend_total (month, tenant, tier, provider, model, task, basis, calls, cost_micro, tokens, input_tokens, output_tokens,
-	cache_read, cache_write) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
-	ON CONFLICT (month, tenant, tier, provider, model, task, basis) DO UPDATE SET calls = spend_total.calls + excluded.calls,
-	cost_micro = spend_total.cost_micro + excluded.cost_micro, tokens = spend_total.tokens + excluded.tokens,
-	input_tokens = spend_total.input_tokens + excluded.input_tokens, output_tokens = spend_total.output_tokens + excluded.output_tokens,
-	cache_read = spend_total.cache_read + excluded.cache_read, cache_write = spend_total.cache_write + excluded.cache_write`,
-		r.month, r.tenant, r.tier, r.model.Provider, e.Model, r.task, string(e.Basis), sign, sign*int64(e.Cost), sign*e.Tokens,
-		sign*e.Usage.Input, sign*e.Usage.Output, sign*e.Usage.CacheRead, sign*e.Usage.CacheWrite)
-	if err != nil {
-		return fmt.Errorf("add to the report of %s: %w", monthName(r.month), err)
-	}
-	return nil
+	b.count(r, s.entry(r), 1)
+	return l.soft(b, r.month)
 }

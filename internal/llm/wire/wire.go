@@ -50,6 +50,10 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
+// IdleConnections is how many connections to one provider are kept for the next call: no fewer
+// than calls can be under way, so that none pays for a handshake of its own.
+const IdleConnections = 4096
+
 // Transport returns the transport that providers use by default: no proxy, and time limits for
 // what comes before a request is sent. An operator with a proxy sets its Proxy field.
 func Transport() *http.Transport {
@@ -58,7 +62,7 @@ func Transport() *http.Transport {
 		TLSHandshakeTimeout:   10 * time.Second,
 		ExpectContinueTimeout: time.Second,
 		ForceAttemptHTTP2:     true,
-		MaxIdleConnsPerHost:   16,
+		MaxIdleConnsPerHost:   IdleConnections,
 		IdleConnTimeout:       90 * time.Second,
 	}
 }
