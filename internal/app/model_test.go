@@ -579,7 +579,7 @@ func TestC12BothProvidersDown(t *testing.T) {
 // renewed, and what waits can be seen.
 func TestB7ModelThatTakesTwoMinutes(t *testing.T) {
 	const answer, factor = 1200 * time.Millisecond, 100 // two minutes of the node's clock
-	count := 2000
+	count := 600
 	if testing.Short() {
 		count = 300
 	}
