@@ -7,7 +7,7 @@ import (
 )
 
 // ScreenWith screens texts with an injection sensor: what steers is summarised away without a
-// visible mark, and of a text that is nothing else, nothing is quoted.
+// visible mark, and of a text that is put aside nothing is quoted.
 func ScreenWith(d *detect.Detector) func(string) Screening {
 	return func(text string) Screening {
 		f := d.Field(text)
@@ -18,7 +18,10 @@ func ScreenWith(d *detect.Detector) func(string) Screening {
 			}
 			return s
 		}
-		s.Text, s.Canonical = detect.Summarise(text, f), f.Canonical
+		s.Text, s.Canonical = detect.Neutral, f.Canonical
+		if !s.Hidden {
+			s.Text = detect.Summarise(text, f)
+		}
 		for _, h := range f.Hits {
 			if !slices.Contains(s.Kinds, h.Kind) {
 				s.Kinds = append(s.Kinds, h.Kind)
