@@ -69,11 +69,12 @@ func TestAGroupKeepsErrorsApart(t *testing.T) {
 // TestAGroupSharesCommits holds one transaction while others come: they share the next one.
 func TestAGroupSharesCommits(t *testing.T) {
 	_, g := grouped(t)
-	begun, held, got := make(chan struct{}), make(chan struct{}), make(chan store.Tx, 8)
+	begun, held, got := make(chan struct{}), make(chan struct{}), make([]store.Tx, 8)
 	var wg sync.WaitGroup
 	wg.Go(func() {
+		begin := sync.OnceFunc(func() { close(begun) }) // a transaction may be run again
 		err := g.Update(t.Context(), func(store.Tx) error {
-			close(begun)
+			begin()
 			<-held
 			return nil
 		})
@@ -82,21 +83,20 @@ func TestAGroupSharesCommits(t *testing.T) {
 		}
 	})
 	<-begun
-	for range cap(got) {
+	for i := range got {
 		wg.Go(func() {
-			if err := g.Update(t.Context(), func(tx store.Tx) error { got <- tx; return nil }); err != nil {
+			if err := g.Update(t.Context(), func(tx store.Tx) error { got[i] = tx; return nil }); err != nil {
 				t.Error(err)
 			}
 		})
 	}
-	for g.Waiting() < cap(got) {
+	for g.Waiting() < len(got) {
 		runtime.Gosched() // they are on their way to the lock
 	}
 	close(held)
 	wg.Wait()
-	first := <-got
-	for range cap(got) - 1 {
-		if tx := <-got; tx != first {
+	for _, tx := range got {
+		if tx != got[0] {
 			t.Error("callers that waited together did not share a transaction")
 		}
 	}
