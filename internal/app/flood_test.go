@@ -19,7 +19,7 @@ import (
 // B8: in a flood a critical alert has its verdict while thousands that came before it still wait;
 // the flood drains and nothing of it is lost.
 func TestB8CriticalAlertsDoNotWaitBehindAFlood(t *testing.T) {
-	count := 10_000
+	count := 5000
 	if testing.Short() {
 		count = 1500
 	}

@@ -579,9 +579,9 @@ func TestC12BothProvidersDown(t *testing.T) {
 // renewed, and what waits can be seen.
 func TestB7ModelThatTakesTwoMinutes(t *testing.T) {
 	const answer, factor = 1200 * time.Millisecond, 100 // two minutes of the node's clock
-	count := 600
+	count := 300
 	if testing.Short() {
-		count = 300
+		count = 200
 	}
 	var underWay, most, asked atomic.Int64
 	var held atomic.Bool // nothing is answered yet
