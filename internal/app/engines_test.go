@@ -67,17 +67,8 @@ func newBehind(t *testing.T) *behind {
 	if err := os.WriteFile(c.Org, plant(), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	admin, err := bus.Open(t.Context(), BusConfig(&c, clock.System{}, nil))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := admin.Apply(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := admin.Close(); err != nil {
-		t.Fatal(err)
-	}
-	bustest.Empty(t, broker)
+	emptyBroker(t, &c)
+	var err error
 	b.node, err = Open(context.Background(), Options{Dir: filepath.Join(b.dir, "state"), Config: c, BusDial: kafka.Dial})
 	if err != nil {
 		t.Fatal(err)
@@ -92,6 +83,22 @@ func newBehind(t *testing.T) *behind {
 		}
 	})
 	return b
+}
+
+// emptyBroker makes the topics of the first broker of a configuration, with nothing in them.
+func emptyBroker(t *testing.T, c *config.Config) {
+	t.Helper()
+	admin, err := bus.Open(t.Context(), BusConfig(c, clock.System{}, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := admin.Apply(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := admin.Close(); err != nil {
+		t.Fatal(err)
+	}
+	bustest.Empty(t, c.Bus.Brokers[0])
 }
 
 // proxy puts a proxy before an engine.

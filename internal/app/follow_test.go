@@ -15,8 +15,6 @@ import (
 	"github.com/aluskort/aluskort/internal/audit"
 	"github.com/aluskort/aluskort/internal/clock"
 	"github.com/aluskort/aluskort/internal/config"
-	"github.com/aluskort/aluskort/internal/engine/bus"
-	"github.com/aluskort/aluskort/internal/engine/bus/bustest"
 	"github.com/aluskort/aluskort/internal/engine/enginetest"
 	"github.com/aluskort/aluskort/internal/engine/store"
 	"github.com/aluskort/aluskort/internal/engine/store/dbtest"
@@ -113,17 +111,7 @@ func newPair(t *testing.T) *pair {
 	url, password := dbtest.Database(t)
 	c := config.Default()
 	c.Bus.Brokers, c.Store.URL, c.Store.PasswordFile = []string{broker}, url, password
-	admin, err := bus.Open(t.Context(), BusConfig(&c, clock.System{}, nil))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := admin.Apply(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := admin.Close(); err != nil {
-		t.Fatal(err)
-	}
-	bustest.Empty(t, broker)
+	emptyBroker(t, &c)
 	p := &pair{t: t}
 	p.asked, p.decide = p.start(c, "api", "audit-service", "entity-parser"), p.start(c, "orchestrator")
 	return p
