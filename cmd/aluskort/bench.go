@@ -23,6 +23,7 @@ import (
 
 type benchCmd struct {
 	Pipeline benchPipelineCmd `cmd:"" help:"Measure the whole path: alert accepted, verdict durable, audit records durable."`
+	Flood    benchFloodCmd    `cmd:"" help:"Measure what a flood does to critical alerts, or to another tenant."`
 }
 
 type benchPipelineCmd struct {
@@ -47,11 +48,7 @@ func (c *benchPipelineCmd) Run(e *env, flags *cli) error {
 	}
 	clock := bench.NewClock()
 	w.verdicts = func(out []orchestrate.Outcome, emitted int64) {
-		ids := make([]string, len(out))
-		for i := range out {
-			ids[i] = out[i].Message.Alert.ID
-		}
-		clock.Decided(ids, emitted)
+		clock.Decided(alertIDs(out), emitted)
 	}
 	w.appended = func(a auditlog.Appended) { clock.Appended(a.Seq) }
 	var report *bench.Report

@@ -32,26 +32,11 @@ func TestB8CriticalAlertsDoNotWaitBehindAFlood(t *testing.T) {
 				return err
 			}
 		}
-		begin := time.Now()
-		if err := n.Offer(ctx, critical[:1]); err != nil {
-			return err
-		}
-		err := n.poll(ctx, func() (bool, error) {
-			_, err := n.Engine.Locate(ctx, "default", "wazuh", critical[0].ID)
-			if errors.Is(err, orchestrate.ErrNotFound) {
-				return false, nil
-			}
-			return err == nil, err
-		})
+		left, err := n.waitingBeside(ctx, critical[0])
 		if err != nil {
 			return err
 		}
-		took := time.Since(begin)
-		left, err := waiting(ctx, n)
-		if err != nil {
-			return err
-		}
-		t.Logf("verdict on the critical alert after %s, while %d of %d wait", took.Round(time.Millisecond), left, count)
+		t.Logf("%d of %d wait when the critical alert has its verdict", left, count)
 		if left < int64(count)/4 {
 			t.Errorf("%d of %d waited when the critical alert had its verdict: it stood in line", left, count)
 		}
@@ -68,6 +53,54 @@ func TestB8CriticalAlertsDoNotWaitBehindAFlood(t *testing.T) {
 		}
 		return err
 	})
+}
+
+// D4: what a flood sends beyond its share nobody else waits for; with nothing refused and no rate
+// set, another tenant has its verdict while the flood still waits.
+func TestD4AnotherTenantDoesNotWaitBehindAFlood(t *testing.T) {
+	count := 5000
+	if testing.Short() {
+		count = 1500
+	}
+	cfg := config.Default()
+	cfg.Intake.Share = 10
+	runNode(t, Options{Config: cfg, Unhurried: true}, func(ctx context.Context, n *Node) error {
+		flood := generated(t, n, count+1)
+		other := flood[count]
+		other.TenantID = "quiet"
+		for part := range slices.Chunk(flood[:count], 500) {
+			if err := n.Offer(ctx, part); err != nil {
+				return err
+			}
+		}
+		left, err := n.waitingBeside(ctx, other)
+		if err != nil {
+			return err
+		}
+		t.Logf("%d of %d wait when the other tenant has its verdict", left, count)
+		if left < int64(count)/4 {
+			t.Errorf("%d of %d waited when the other tenant's alert had its verdict: it stood in line", left, count)
+		}
+		return n.Settled(ctx)
+	})
+}
+
+// waitingBeside offers one alert and returns how many others wait when it has its verdict.
+func (n *Node) waitingBeside(ctx context.Context, a alert.Alert) (int64, error) {
+	if err := n.Offer(ctx, []alert.Alert{a}); err != nil {
+		return 0, err
+	}
+	err := n.poll(ctx, func() (bool, error) {
+		_, err := n.Engine.Locate(ctx, a.TenantID, a.Source, a.ID)
+		if errors.Is(err, orchestrate.ErrNotFound) {
+			return false, nil
+		}
+		return err == nil, err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return waiting(ctx, n)
 }
 
 // waiting is how many records the orchestrator and the parser have still to commit.

@@ -83,14 +83,15 @@ type Options struct {
 // Node is the services of one process. What its targets do not need is nil: Audit without
 // audit-service and api, Engine, Intel and Patterns without those that decide or show.
 type Node struct {
-	Registry *ingest.Registry
-	Intake   *pipeline.Intake
-	Engine   *orchestrate.Engine
-	Audit    *auditlog.Service
-	Bus      *bus.Bus
-	State    store.DB
-	Intel    *intel.Store
-	Patterns *fp.Store
+	Registry   *ingest.Registry
+	Intake     *pipeline.Intake
+	precedence *pipeline.Precedence
+	Engine     *orchestrate.Engine
+	Audit      *auditlog.Service
+	Bus        *bus.Bus
+	State      store.DB
+	Intel      *intel.Store
+	Patterns   *fp.Store
 
 	// Gateway is the only way to a model; nil when none is configured.
 	Gateway *gateway.Gateway
@@ -262,7 +263,11 @@ func (n *Node) build(ctx context.Context) (err error) {
 	if n.Registry, err = newRegistry(n.opts.Config.Mappings); err != nil {
 		return err
 	}
-	n.Intake = &pipeline.Intake{Bus: n.Bus, Blobs: n.blobs}
+	n.precedence = pipeline.NewPrecedence(n.opts.Clock)
+	n.Intake = &pipeline.Intake{Bus: n.Bus, Blobs: n.blobs, Precedence: n.precedence}
+	if share := n.opts.Config.Intake.Share; share > 0 {
+		n.Intake.Shares = pipeline.NewShares(n.opts.Clock, share)
+	}
 	if n.has(needAudit) {
 		if err := n.buildAudit(ctx); err != nil {
 			return err
@@ -318,7 +323,7 @@ func (n *Node) buildState() (err error) {
 
 // stageOf is what every loop has in common.
 func (n *Node) stageOf() pipeline.Stage {
-	return pipeline.Stage{Bus: n.Bus, Clock: n.opts.Clock, Log: n.opts.Log, Record: n.Record, Owner: n.opts.Config.Tenant}
+	return pipeline.Stage{Bus: n.Bus, Clock: n.opts.Clock, Log: n.opts.Log, Record: n.Record, Owner: n.opts.Config.Tenant, Precedence: n.precedence}
 }
 
 // always is the readiness of a stage whose engines others look after.

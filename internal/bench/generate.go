@@ -15,6 +15,9 @@ import (
 // accounts, of which about a third repeat an activity of the same hour. The same seed gives
 // the same bytes. It is not safe for concurrent use.
 type Generator struct {
+	// Level, when it is not 0, is the level of the rule in every alert.
+	Level int
+
 	rng   *rand.Rand
 	start time.Time
 	n     int
@@ -77,6 +80,9 @@ func (g *Generator) head(a activity, at time.Time) {
 }
 
 func (g *Generator) tail(at time.Time, id string, level int, description, groups, mitre string) {
+	if g.Level != 0 {
+		level = g.Level
+	}
 	g.add(`"rule":{"firedtimes":%d,"mail":false,"level":%d,"description":%q,"groups":[%s],"mitre":%s,"id":%q},"location":"EventChannel","decoder":{"name":"windows_eventchannel"},"id":"%d.%d","timestamp":"%s"}}`,
 		1+g.rng.IntN(9), level, description, groups, mitre, id, at.Unix(), g.rng.Uint32(), at.Format("2006-01-02T15:04:05.000-0700"))
 }

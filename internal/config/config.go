@@ -244,6 +244,10 @@ type Intake struct {
 	// TenantRate is how many records a second one tenant may send to one process; 0 is no limit. A
 	// minute's worth may come at once after a rest. What is above it is answered with 429.
 	TenantRate int `yaml:"tenant_rate"`
+	// Share is how many alerts a second of one source of one tenant are worked on before those
+	// beyond it, ten seconds' worth at once after a rest, in each process that takes alerts. 0: all
+	// alerts that are not critical wait in one line.
+	Share int `yaml:"share"`
 }
 
 // Fold is how repeats are folded.
@@ -379,6 +383,7 @@ func Default() Config {
 		Tenant: "default", Listen: "127.0.0.1:8088", Mappings: []string{},
 		Bus: Bus{Brokers: []string{}}, Objects: Objects{QueueMB: 1024}, Cache: Cache{Addresses: []string{}}, Services: Services{Allow: []string{}},
 		Log:    Log{Level: "info", Format: "text"},
+		Intake: Intake{Share: 100},
 		Fold:   Fold{Window: Duration(time.Hour)},
 		Rules:  Rules{Dirs: []string{}},
 		Intel:  Intel{Lookup: "memory"},
@@ -533,6 +538,9 @@ func (c *Config) Check() error {
 	}
 	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
 		wrong("listen", "%q is not host:port: %v", c.Listen, err)
+	}
+	if c.Intake.Share < 0 {
+		wrong("intake.share", "%d: give alerts a second, or 0 for one line", c.Intake.Share)
 	}
 	if c.Intake.TenantRate < 0 {
 		wrong("intake.tenant_rate", "%d: give records a second, or 0 for no limit", c.Intake.TenantRate)

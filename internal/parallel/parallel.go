@@ -12,7 +12,9 @@ import (
 const parallelFrom = 16
 
 // For runs fn for 0..n-1 on all processors and returns the joined errors. Items are
-// claimed one by one, so a slow one does not hold up a fixed share.
+// claimed one by one, so a slow one does not hold up a fixed share. After each, whoever else is
+// ready runs: else a batch holds every processor for a whole slice of 10 ms, and work that goes
+// through ten hands waits ten times.
 func For(n int, fn func(i int) error) error {
 	workers := min(runtime.GOMAXPROCS(0), n)
 	if n < parallelFrom || workers < 2 {
@@ -40,6 +42,7 @@ func For(n int, fn func(i int) error) error {
 					errs = append(errs, err)
 					mu.Unlock()
 				}
+				runtime.Gosched()
 			}
 		})
 	}

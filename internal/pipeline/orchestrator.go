@@ -13,6 +13,7 @@ import (
 	"github.com/aluskort/aluskort/internal/crash"
 	"github.com/aluskort/aluskort/internal/engine/blob"
 	"github.com/aluskort/aluskort/internal/engine/bus"
+	"github.com/aluskort/aluskort/internal/engine/store"
 	"github.com/aluskort/aluskort/internal/orchestrate"
 )
 
@@ -117,7 +118,7 @@ type evaluated struct {
 	origin map[*alert.Message]*bus.Record
 }
 
-// Run works on both lanes until ctx ends.
+// Run works on all lanes until ctx ends.
 func (o *Orchestrator) Run(ctx context.Context) error {
 	o.committed = make(chan struct{}, 1)
 	g, ctx := errgroup.WithContext(ctx)
@@ -132,6 +133,7 @@ func (o *Orchestrator) Run(ctx context.Context) error {
 func (o *Orchestrator) run(ctx context.Context, l lane) error {
 	consumer, err := o.consume(ctx, bus.ConsumerConfig{
 		Group: bus.GroupOrchestrator, Topics: []string{l.normalized},
+		Batch:   o.Precedence.limits(l),
 		Offsets: o.offsets,
 		OnReset: func(ctx context.Context, tp bus.TopicPartition, want, got int64) error {
 			err := o.Engine.SetOffset(ctx, offsetOf(tp, want, got))
@@ -147,6 +149,10 @@ func (o *Orchestrator) run(ctx context.Context, l lane) error {
 	}
 	ready := make(chan evaluated)
 	g, ctx := errgroup.WithContext(ctx)
+	work := ctx
+	if l.ahead {
+		work = store.Ahead(ctx)
+	}
 	g.Go(func() error {
 		defer close(ready)
 		for {
@@ -155,6 +161,8 @@ func (o *Orchestrator) run(ctx context.Context, l lane) error {
 			if err != nil {
 				return ended(ctx, err)
 			}
+			o.Precedence.begin(l)
+			o.Precedence.aside(ctx, l)
 			o.begin()
 			ev, err := o.evaluate(ctx, batch)
 			if err != nil {
@@ -171,7 +179,9 @@ func (o *Orchestrator) run(ctx context.Context, l lane) error {
 	})
 	g.Go(func() error {
 		for ev := range ready {
-			err := o.commit(ctx, ev)
+			o.Precedence.aside(ctx, l)
+			err := o.commit(work, ev)
+			o.Precedence.end(l)
 			o.end()
 			if errors.Is(err, orchestrate.ErrOffsetMoved) {
 				// Nothing of the batch was written, and nothing is lost: its records are the work

@@ -215,7 +215,7 @@ func TestB4ACodeFaultInTheParserIsADeadLetter(t *testing.T) {
 		t.Fatal(err)
 	}
 	bad.Value = b
-	work, err := p.parse(context.Background(), bus.Batch{Records: []bus.Record{frame(t, "1"), bad, frame(t, "2")}})
+	work, err := p.parse(context.Background(), regular, bus.Batch{Records: []bus.Record{frame(t, "1"), bad, frame(t, "2")}})
 	if err != nil || len(work.out) != 2 || len(work.letters) != 1 || work.letters[0].Reason != "panic" || string(work.letters[0].Original.Value) != string(b) {
 		t.Errorf("%v: %d records, letters %+v", err, len(work.out), work.letters)
 	}

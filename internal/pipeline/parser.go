@@ -47,7 +47,7 @@ type parsed struct {
 	letters []bus.DeadLetter
 }
 
-// Run works on both lanes until ctx ends.
+// Run works on all lanes until ctx ends.
 func (p *Parser) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for _, l := range lanes {
@@ -58,7 +58,7 @@ func (p *Parser) Run(ctx context.Context) error {
 
 // run works on one lane. While one batch is being published, the next is parsed.
 func (p *Parser) run(ctx context.Context, l lane) error {
-	consumer, err := p.consume(ctx, bus.ConsumerConfig{Group: bus.GroupEntityParser, Topics: []string{l.raw}})
+	consumer, err := p.consume(ctx, bus.ConsumerConfig{Group: bus.GroupEntityParser, Topics: []string{l.raw}, Batch: p.Precedence.limits(l)})
 	if err != nil {
 		return ended(ctx, fmt.Errorf("consume: %w", err))
 	}
@@ -71,7 +71,9 @@ func (p *Parser) run(ctx context.Context, l lane) error {
 			if err != nil {
 				return ended(ctx, err)
 			}
-			work, err := p.parse(ctx, batch)
+			p.Precedence.begin(l)
+			p.Precedence.aside(ctx, l)
+			work, err := p.parse(ctx, l, batch)
 			if err != nil {
 				return ended(ctx, err)
 			}
@@ -87,17 +89,18 @@ func (p *Parser) run(ctx context.Context, l lane) error {
 			if err := p.publish(ctx, consumer, work); err != nil {
 				return ended(ctx, err)
 			}
+			p.Precedence.begin(l)
 		}
 		return nil
 	})
 	return errors.Join(g.Wait(), consumer.Close())
 }
 
-func (p *Parser) parse(ctx context.Context, batch bus.Batch) (*parsed, error) {
+func (p *Parser) parse(ctx context.Context, l lane, batch bus.Batch) (*parsed, error) {
 	work := &parsed{batch: batch, out: make([]bus.Record, len(batch.Records))}
 	failures := make([]error, len(batch.Records))
 	err := parallel.For(len(batch.Records), func(i int) error {
-		one := func() (bus.Record, error) { return p.one(ctx, &batch.Records[i]) }
+		one := func() (bus.Record, error) { return p.one(ctx, l, &batch.Records[i]) }
 		rec, err := guarded(one)
 		if errors.Is(err, blob.ErrUnavailable) {
 			return p.retry(ctx, "object store", func(err error) bool { return !errors.Is(err, blob.ErrUnavailable) }, func() error {
@@ -150,9 +153,9 @@ func reasonOf(err error) string {
 // maxFrame is the largest message that leaves the parser; it leaves room for key and headers.
 const maxFrame = bus.MaxRecordBytes - 4<<10
 
-// one makes the normalised message of one record. Every error is the record's own fault, but
+// one makes the normalised message of one record that came on l. Every error is the record's own fault, but
 // for blob.ErrUnavailable.
-func (p *Parser) one(ctx context.Context, rec *bus.Record) (bus.Record, error) {
+func (p *Parser) one(ctx context.Context, l lane, rec *bus.Record) (bus.Record, error) {
 	m, err := p.message(rec)
 	if err != nil {
 		return bus.Record{}, err
@@ -176,7 +179,7 @@ func (p *Parser) one(ctx context.Context, rec *bus.Record) (bus.Record, error) {
 		return bus.Record{}, fmt.Errorf("%w: with its entities the message has %d bytes, at most %d pass", alert.ErrTooLarge, len(b), maxFrame)
 	}
 	return bus.Record{
-		Topic: laneOf(&m.Alert).normalized, Key: []byte(m.Alert.TenantID + "\x00" + m.Fingerprint), Value: b, Headers: tenantHeader(m.Alert.TenantID),
+		Topic: l.of(&m.Alert).normalized, Key: []byte(m.Alert.TenantID + "\x00" + m.Fingerprint), Value: b, Headers: tenantHeader(m.Alert.TenantID),
 	}, nil
 }
 

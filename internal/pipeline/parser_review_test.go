@@ -40,7 +40,7 @@ func TestB4WhatOutgrowsTheBusIsADeadLetter(t *testing.T) {
 		Entities: swelling(bus.MaxRecordBytes),
 		Fields:   func(string, []byte) (alert.Fields, error) { return nil, nil },
 	}
-	work, err := p.parse(context.Background(), bus.Batch{Records: []bus.Record{frame(t, "small"), frame(t, "large"), {Value: []byte("junk")}}})
+	work, err := p.parse(context.Background(), regular, bus.Batch{Records: []bus.Record{frame(t, "small"), frame(t, "large"), {Value: []byte("junk")}}})
 	if err != nil {
 		t.Fatal(err)
 	}

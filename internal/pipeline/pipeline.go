@@ -44,6 +44,8 @@ type Stage struct {
 	// Owner is the tenant whose trail has what nobody else's can have: records that do not say
 	// whose they are.
 	Owner string
+	// Precedence, when set, is shared by all stages of a process.
+	Precedence *Precedence
 	// failing is set while an engine that the stage needs does not answer.
 	failing atomic.Bool
 }
@@ -183,10 +185,14 @@ func ended(ctx context.Context, err error) error {
 type Intake struct {
 	Bus   *bus.Bus
 	Blobs blob.Store
+	// Shares says which alerts go before the rest; nil means all that are not critical.
+	Shares *Shares
+	// Precedence is that of the stages in the same process, if there are any.
+	Precedence *Precedence
 }
 
-// Offer publishes alerts on alerts.raw and, those that are critical, on alerts.raw.urgent. It returns nil only when the bus has acknowledged all
-// of them; on an error the caller offers the same alerts again.
+// Offer publishes alerts on the raw topic of their lane. It returns nil only when the bus has
+// acknowledged all of them; on an error the caller offers the same alerts again.
 func (in *Intake) Offer(ctx context.Context, alerts []alert.Alert) error {
 	recs := make([]bus.Record, len(alerts))
 	for i := range alerts {
@@ -206,29 +212,19 @@ func (in *Intake) Offer(ctx context.Context, alerts []alert.Alert) error {
 		if err != nil {
 			return err
 		}
-		recs[i] = bus.Record{Topic: laneOf(a).raw, Key: []byte(a.TenantID + "\x00" + a.ID), Value: b, Headers: tenantHeader(a.TenantID)}
+		l := in.lane(a)
+		in.Precedence.begin(l)
+		recs[i] = bus.Record{Topic: l.raw, Key: []byte(a.TenantID + "\x00" + a.ID), Value: b, Headers: tenantHeader(a.TenantID)}
 	}
 	return in.Bus.Produce(ctx, recs)
 }
 
-// lane is a way that alerts take from the intake to their verdict. Each has its own topics and its
-// own loops over them, so that a flood in one is no queue in the other; they meet in the state
-// database, where one commit at a time goes on, whosever it is.
-type lane struct{ raw, normalized string }
-
-var (
-	urgent  = lane{bus.AlertsRawUrgent, bus.AlertsNormalizedUrgent}
-	regular = lane{bus.AlertsRaw, bus.AlertsNormalized}
-	lanes   = [...]lane{urgent, regular}
-)
-
-// laneOf goes by what the source says alone: ours is known after the parser. High ones are too many
-// in a flood to be urgent as well.
-func laneOf(a *alert.Alert) lane {
-	if a.Severity == alert.Critical {
-		return urgent
+// lane is where an alert goes in: the bulk lane when it is beyond the share of its sender.
+func (in *Intake) lane(a *alert.Alert) lane {
+	if a.Severity != alert.Critical && in.Shares != nil && !in.Shares.within(a.TenantID, a.Source) {
+		return bulk
 	}
-	return regular
+	return regular.of(a)
 }
 
 func tenantHeader(tenant string) []bus.Header {

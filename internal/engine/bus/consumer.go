@@ -18,6 +18,8 @@ type BatchLimits struct {
 	Records int           // 500
 	Bytes   int           // of keys, values and headers, 1 MiB; a single larger record is a batch
 	Linger  time.Duration // after the batch's first record, 5 ms; negative: take what is there
+	// Fewer, when set, is asked before each batch how many records it may have, up to Records.
+	Fewer func() int
 }
 
 // ConsumerConfig says what to consume and how.
@@ -114,6 +116,8 @@ type Consumer struct {
 	started chan struct{}   // closed when client may be used by others than the client itself
 	run     context.Context // ends with Close
 
+	most int // records of the next batch; of the goroutine in Poll
+
 	mu       sync.Mutex // guards the fields below: in a group, rebalances change them under Poll
 	ids      map[string][16]byte
 	pending  []*kgo.Record            // polled from the client, not yet in a batch
@@ -165,7 +169,7 @@ func (b *Bus) Consume(ctx context.Context, cfg ConsumerConfig) (*Consumer, error
 
 func newConsumer(b *Bus, cfg ConsumerConfig) *Consumer {
 	return &Consumer{
-		bus: b, cfg: cfg, bounds: b.bounds, started: make(chan struct{}), settled: make(chan struct{}),
+		bus: b, cfg: cfg, most: cfg.Batch.Records, bounds: b.bounds, started: make(chan struct{}), settled: make(chan struct{}),
 		ids: make(map[string][16]byte), expected: make(map[TopicPartition]int64), working: make(map[TopicPartition]int64),
 		rewound: make(map[TopicPartition]int), rewind: make(map[TopicPartition]bool),
 		doubted: make(map[TopicPartition]int64),

@@ -193,6 +193,28 @@ func TestLinger(t *testing.T) {
 	})
 }
 
+// A consumer may ask for fewer records a batch from one to the next; none is lost or doubled.
+func TestFewer(t *testing.T) {
+	b := open(t, bus.Config{Dir: t.TempDir()})
+	fewer := 2
+	c := consume(t, b, bus.ConsumerConfig{Group: "g", Topics: []string{bus.AlertsRaw}, Batch: bus.BatchLimits{Records: 6, Fewer: func() int { return fewer }}})
+	for range 10 {
+		produce(t, b, record(bus.AlertsRaw, "x"))
+	}
+	next := int64(0)
+	for _, tc := range []struct{ fewer, want int }{{2, 2}, {0, 1}, {100, 6}, {2, 1}} {
+		fewer = tc.fewer
+		batch := poll(t, c)
+		if len(batch.Records) != tc.want || batch.Records[0].Offset != next {
+			t.Errorf("asked for %d: %d records from offset %d, want %d from %d", tc.fewer, len(batch.Records), batch.Records[0].Offset, tc.want, next)
+		}
+		next += int64(len(batch.Records))
+	}
+	if err := b.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 // FAULTS A3: the log lost its tail in a power cut, the group's offset survived. New records at
 // the lost offsets are delivered, and the reset is reported.
 func TestLostTail(t *testing.T) {
@@ -345,7 +367,7 @@ func TestTopicTable(t *testing.T) {
 			t.Errorf("row %+v", row)
 		}
 	}
-	if fmt.Sprint(counts) != "map[core:11 ctem:9 dlq:7 knowledge:6 telemetry:10]" || len(names) != 43 {
+	if fmt.Sprint(counts) != "map[core:13 ctem:9 dlq:7 knowledge:6 telemetry:10]" || len(names) != 45 {
 		t.Errorf("families %v, %d names", counts, len(names))
 	}
 	for i, name := range bus.PriorityTopics() {

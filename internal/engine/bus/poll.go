@@ -19,6 +19,10 @@ func (c *Consumer) Poll(ctx context.Context) (Batch, error) {
 	if err := c.standing(); err != nil {
 		return Batch{}, err
 	}
+	c.most = c.cfg.Batch.Records
+	if c.cfg.Batch.Fewer != nil {
+		c.most = max(1, min(c.most, c.cfg.Batch.Fewer()))
+	}
 	for {
 		if err := c.gather(ctx); err != nil {
 			return Batch{}, err
@@ -46,13 +50,13 @@ func (c *Consumer) standing() error {
 func (c *Consumer) gather(ctx context.Context) error {
 	n, size := c.waiting()
 	if c.rewinding() {
-		if err := c.fetch(ctx, c.cfg.Batch.Records); err != nil {
+		if err := c.fetch(ctx, c.most); err != nil {
 			return err
 		}
 		n, size = c.waiting()
 	}
 	for n == 0 {
-		err := c.fetch(ctx, c.cfg.Batch.Records)
+		err := c.fetch(ctx, c.most)
 		if n, size = c.waiting(); err != nil {
 			if n == 0 {
 				return err
@@ -65,13 +69,13 @@ func (c *Consumer) gather(ctx context.Context) error {
 		return nil
 	}
 	var linger context.Context
-	for n < c.cfg.Batch.Records && size < c.cfg.Batch.Bytes {
+	for n < c.most && size < c.cfg.Batch.Bytes {
 		if linger == nil {
 			var cancel context.CancelFunc
 			linger, cancel = context.WithTimeout(ctx, c.cfg.Batch.Linger)
 			defer cancel()
 		}
-		if err := c.fetch(linger, c.cfg.Batch.Records-n); err != nil {
+		if err := c.fetch(linger, c.most-n); err != nil {
 			c.keepError(linger, err)
 			return nil
 		}
@@ -366,7 +370,7 @@ func (c *Consumer) fitting(from, next map[TopicPartition]int64) (n, headers int,
 	)
 	for _, r := range c.pending {
 		size += recordSize(r)
-		if n > 0 && (n == c.cfg.Batch.Records || size > c.cfg.Batch.Bytes) {
+		if n > 0 && (n == c.most || size > c.cfg.Batch.Bytes) {
 			break
 		}
 		if n == 0 || r.Partition != tp.Partition || r.Topic != tp.Topic {

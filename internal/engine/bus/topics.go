@@ -17,6 +17,9 @@ const (
 	// The lane of alerts that their source calls critical: they do not wait behind the others.
 	AlertsRawUrgent        = "alerts.raw.urgent"
 	AlertsNormalizedUrgent = "alerts.normalized.urgent"
+	// The lane of alerts beyond their sender's share: nobody else waits behind them.
+	AlertsRawBulk        = "alerts.raw.bulk"
+	AlertsNormalizedBulk = "alerts.normalized.bulk"
 
 	JobsCritical = "jobs.llm.priority.critical"
 	JobsHigh     = "jobs.llm.priority.high"
@@ -73,7 +76,7 @@ type Topic struct {
 
 const day = 24 * time.Hour
 
-// Topics returns the topic table: the 33 topics of the product (11 core, 9 CTEM, 6 knowledge,
+// Topics returns the topic table: the 35 topics of the product (13 core, 9 CTEM, 6 knowledge,
 // 7 dead-letter) and 10 of telemetry. The slice is the caller's.
 func Topics() []Topic {
 	var ts []Topic
@@ -82,7 +85,7 @@ func Topics() []Topic {
 			ts = append(ts, Topic{Name: n, Family: f, Partitions: partitions, Retention: keep, EmbeddedRetention: embeddedRetention(n, keep)})
 		}
 	}
-	add(Core, 4, 7*day, AlertsRaw, AlertsNormalized, IncidentsEnriched, AlertsRawUrgent, AlertsNormalizedUrgent)
+	add(Core, 4, 7*day, AlertsRaw, AlertsNormalized, IncidentsEnriched, AlertsRawUrgent, AlertsNormalizedUrgent, AlertsRawBulk, AlertsNormalizedBulk)
 	add(Core, 2, 7*day, ActionsPending)
 	add(Core, 4, 90*day, AuditEvents)
 	add(Core, 4, 3*day, JobsCritical, JobsHigh)
@@ -121,16 +124,19 @@ func PriorityTopics() []string { return slices.Clone(priorities) }
 // the database and the objects, and the database has what matters after a day.
 func embeddedRetention(name string, production time.Duration) time.Duration {
 	switch name {
-	case AlertsRaw, AlertsNormalized, AlertsRawUrgent, AlertsNormalizedUrgent, IncidentsEnriched, AuditEvents:
+	case AlertsRaw, AlertsNormalized, AlertsRawUrgent, AlertsNormalizedUrgent, AlertsRawBulk, AlertsNormalizedBulk, IncidentsEnriched, AuditEvents:
 		return day
 	}
 	return production
 }
 
-const (
-	dlqSuffix    = ".dlq"
-	urgentSuffix = ".urgent"
-)
+const dlqSuffix = ".dlq"
+
+// besides are the topics whose dead letters lie with those of another: the lanes beside the regular one.
+var besides = map[string]string{
+	AlertsRawUrgent: AlertsRaw, AlertsRawBulk: AlertsRaw,
+	AlertsNormalizedUrgent: AlertsNormalized, AlertsNormalizedBulk: AlertsNormalized,
+}
 
 // ownDeadLetters are the topics of the table that have dead letters of their own.
 var ownDeadLetters = []string{
@@ -141,7 +147,7 @@ var ownDeadLetters = []string{
 // DeadLetterTopic returns the topic where dead letters of topic go:
 //
 //   - its own (alerts.raw to alerts.raw.dlq) where the table has one;
-//   - the urgent lane to those of the other;
+//   - the urgent and the bulk lane to those of the regular one;
 //   - ctem.raw.* to ctem.normalized.dlq, the stage they feed;
 //   - telemetry.* to alerts.raw.dlq, since its detections enter there;
 //   - incidents.enriched, actions.pending and knowledge.* to alerts.normalized.dlq, the stage that
@@ -157,8 +163,8 @@ func DeadLetterTopic(topic string) (string, error) {
 		return "", &TopicError{Topic: topic, Err: ErrNoDeadLetters}
 	case slices.Contains(ownDeadLetters, topic):
 		return topic + dlqSuffix, nil
-	case topic == AlertsRawUrgent, topic == AlertsNormalizedUrgent:
-		return strings.TrimSuffix(topic, urgentSuffix) + dlqSuffix, nil
+	case besides[topic] != "":
+		return besides[topic] + dlqSuffix, nil
 	case strings.HasPrefix(topic, "ctem.raw."):
 		return CTEMNormalized + dlqSuffix, nil
 	case strings.HasPrefix(topic, "telemetry."):

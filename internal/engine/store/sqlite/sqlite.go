@@ -60,6 +60,7 @@ type DB struct {
 	readers   chan *conn // holds one entry per allowed View; nil entries are opened on demand
 
 	requests chan *request // unbuffered: callers wait in order of arrival
+	ahead    chan *request // the same for those of store.Ahead
 	closing  chan struct{}
 	idle     chan struct{} // closed when the writer has ended
 	writer   *conn         // owned by the writer goroutine; nil after a failure
@@ -108,9 +109,9 @@ func newDB(cfg Config) (*DB, error) {
 	db := &DB{
 		path: path, readOnly: cfg.ReadOnly,
 		readers:  make(chan *conn, readers),
-		requests: make(chan *request),
-		closing:  make(chan struct{}),
-		idle:     make(chan struct{}),
+		requests: make(chan *request), ahead: make(chan *request),
+		closing: make(chan struct{}),
+		idle:    make(chan struct{}),
 	}
 	db.close = sync.OnceValue(db.shutdown)
 	for range readers {

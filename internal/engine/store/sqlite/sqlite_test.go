@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/aluskort/aluskort/internal/clock"
 	"github.com/aluskort/aluskort/internal/engine/store"
@@ -266,5 +267,54 @@ func TestPositional(t *testing.T) {
 		if got := positional(tt.query); got != tt.want {
 			t.Errorf("positional(%q) = %q, want %q", tt.query, got, tt.want)
 		}
+	}
+}
+
+// TestAheadWaitsForOneOther: who is ahead has every other turn, so neither waits for the whole line
+// of the others.
+func TestAheadWaitsForOneOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := &DB{requests: make(chan *request), ahead: make(chan *request), closing: make(chan struct{})}
+		var queued sync.WaitGroup
+		ask := func(queue chan *request, n int) {
+			for range n {
+				queued.Go(func() { queue <- &request{} })
+			}
+			synctest.Wait()
+		}
+		order := func(n int) (got string) {
+			last := db.requests
+			for range n {
+				_, last = db.next(last)
+				if last == db.ahead {
+					got += "a"
+				} else {
+					got += "-"
+				}
+			}
+			return got
+		}
+		ask(db.requests, 4)
+		ask(db.ahead, 1)
+		if got := order(5); got != "a----" {
+			t.Errorf("one ahead of four: %s", got)
+		}
+		ask(db.requests, 3)
+		ask(db.ahead, 5)
+		if got := order(8); got != "a-a-a-aa" {
+			t.Errorf("five ahead beside three: %s", got)
+		}
+		queued.Wait()
+		close(db.closing)
+		if r, _ := db.next(db.requests); r != nil {
+			t.Error("a closed database serves")
+		}
+	})
+}
+
+func TestAheadCommits(t *testing.T) {
+	db := mustOpen(t, config(filepath.Join(t.TempDir(), "state.db"), storetest.Migrations(store.SQLite)))
+	if err := db.Update(store.Ahead(t.Context()), insert(1)); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -32,8 +32,12 @@ func (db *DB) Update(ctx context.Context, fn func(tx store.Tx) error) error {
 		return err
 	}
 	r := &request{ctx: ctx, fn: fn, done: make(chan struct{})}
+	queue := db.requests
+	if store.IsAhead(ctx) {
+		queue = db.ahead
+	}
 	select {
-	case db.requests <- r:
+	case queue <- r:
 	case <-db.closing:
 		return errClosed
 	case <-ctx.Done():
@@ -60,20 +64,42 @@ func (db *DB) write() {
 		}
 		close(db.idle)
 	}()
-	for {
-		select {
-		case <-db.closing:
-			ended = true
-			return
-		default:
-		}
-		select {
-		case r := <-db.requests:
-			db.serve(r)
-		case <-db.closing:
+	for last := db.requests; ; {
+		r, queue := db.next(last)
+		if r == nil {
 			ended = true
 			return
 		}
+		last = queue
+		db.serve(r)
+	}
+}
+
+// next waits for the request whose turn it is, and says which queue it came from; nil when the
+// database closes. Both queues have every other turn when both have somebody in them: who is ahead
+// waits for at most one of the others, and those are not starved.
+func (db *DB) next(last chan *request) (*request, chan *request) {
+	first, second := db.ahead, db.requests
+	if last == db.ahead {
+		first, second = second, first
+	}
+	select {
+	case <-db.closing:
+		return nil, nil
+	default:
+	}
+	select {
+	case r := <-first:
+		return r, first
+	default:
+	}
+	select {
+	case r := <-first:
+		return r, first
+	case r := <-second:
+		return r, second
+	case <-db.closing:
+		return nil, nil
 	}
 }
 

@@ -1,0 +1,176 @@
+package pipeline
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/aluskort/aluskort/internal/alert"
+	"github.com/aluskort/aluskort/internal/clock"
+	"github.com/aluskort/aluskort/internal/engine/bus"
+)
+
+// lane is a way that alerts take from the intake to their verdict (ADR 0013, ADR 0014). Each has
+// its own topics and its own loops over them, so that a flood in one is no queue in another; they
+// meet in the state database, where one commit at a time goes on, whosever it is. No verdict
+// depends on the lane.
+type lane struct {
+	raw, normalized string
+	// ahead says that commits of the lane go before those of lanes that are not.
+	ahead bool
+}
+
+var (
+	// urgent has what its source calls critical. High ones are too many in a flood.
+	urgent = lane{bus.AlertsRawUrgent, bus.AlertsNormalizedUrgent, true}
+	// regular has what is within the share of its sender.
+	regular = lane{bus.AlertsRaw, bus.AlertsNormalized, true}
+	// bulk has the rest.
+	bulk  = lane{bus.AlertsRawBulk, bus.AlertsNormalizedBulk, false}
+	lanes = [...]lane{urgent, regular, bulk}
+)
+
+// of is the lane of an alert that came on l. It goes by what the source says alone: our own
+// severity is known after the parser.
+func (l lane) of(a *alert.Alert) lane {
+	if a.Severity == alert.Critical {
+		return urgent
+	}
+	return l
+}
+
+// Precedence lets the bulk lane stand aside for the others within one process. What bulk work
+// does to a lane ahead is to keep the processors and the writer of the state database busy, which
+// it gives up only between two batches: so while there is work ahead its batches are small, and a
+// new one is not begun while an alert ahead is on its way. A nil *Precedence asks for nothing. It
+// is safe for concurrent use.
+type Precedence struct {
+	clock clock.Clock
+	seen  atomic.Int64 // when work ahead was last seen, in ns since 1970
+	until atomic.Int64 // as long as it is expected to be on its way
+}
+
+// NewPrecedence returns a Precedence that has seen no work ahead yet.
+func NewPrecedence(clk clock.Clock) *Precedence { return &Precedence{clock: clk} }
+
+const (
+	// onTheWay is how long an alert ahead is expected to need from one stage to the next.
+	onTheWay = 15 * time.Millisecond
+	// asideFor bounds how long a batch of the bulk lane stands aside, so that a lane ahead that
+	// never rests slows it down and does not stop it; look is how often it looks meanwhile.
+	asideFor = 30 * time.Millisecond
+	look     = time.Millisecond
+	// smallFor is how long after work ahead the batches of the bulk lane stay small, and smallBatch
+	// how small that is.
+	smallFor   = time.Second
+	smallBatch = 32
+)
+
+// begin says that work of a lane has come to a stage; end that it has left the last one.
+func (p *Precedence) begin(l lane) {
+	if p == nil || !l.ahead {
+		return
+	}
+	now := p.clock.Now().UnixNano()
+	p.seen.Store(now)
+	p.until.Store(now + int64(onTheWay))
+}
+
+func (p *Precedence) end(l lane) {
+	if p != nil && l.ahead {
+		p.until.Store(0)
+	}
+}
+
+// limits are those of the batches of a lane.
+func (p *Precedence) limits(l lane) (b bus.BatchLimits) {
+	if p != nil && !l.ahead {
+		b.Fewer = func() int {
+			if p.clock.Now().UnixNano()-p.seen.Load() < int64(smallFor) {
+				return smallBatch
+			}
+			return maxBatch
+		}
+	}
+	return b
+}
+
+// maxBatch leaves the size of a batch to the bus.
+const maxBatch = 1 << 20
+
+// aside waits, before a batch of the lane is begun, while an alert ahead is on its way.
+func (p *Precedence) aside(ctx context.Context, l lane) {
+	if p == nil || l.ahead {
+		return
+	}
+	for range asideFor / look {
+		if p.clock.Now().UnixNano() >= p.until.Load() {
+			return
+		}
+		t := p.clock.NewTimer(look)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return
+		case <-t.C:
+		}
+	}
+}
+
+// Shares tells the alerts that go before the rest: of every sender, which is a source of a tenant,
+// as many a second as its share. A sender that sends more is a flood until its rate was below its
+// share for a while, and nothing of it goes before the rest. It is safe for concurrent use and
+// counts for this process alone.
+type Shares struct {
+	clock clock.Clock
+	rate  int
+
+	mu      sync.Mutex
+	senders map[sender]*credit
+}
+
+type sender struct{ tenant, source string }
+
+type credit struct {
+	*rate.Limiter
+	spent bool
+}
+
+// Bounds of shares: how many seconds of its share a sender may use at once after a rest, how many
+// it must have saved after it was a flood, and how many senders are remembered. When there are
+// more, all begin anew.
+const (
+	shareBurst = 10
+	shareSaved = 5
+	maxSenders = 10_000
+)
+
+// NewShares gives every sender a share of perSecond alerts.
+func NewShares(clk clock.Clock, perSecond int) *Shares {
+	return &Shares{clock: clk, rate: perSecond, senders: map[sender]*credit{}}
+}
+
+// within reports whether one more alert of the sender goes before the rest, and books it.
+func (s *Shares) within(tenant, source string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	who, now := sender{tenant, source}, s.clock.Now()
+	c := s.senders[who]
+	if c == nil {
+		if len(s.senders) >= maxSenders {
+			clear(s.senders)
+		}
+		c = &credit{Limiter: rate.NewLimiter(rate.Limit(s.rate), shareBurst*s.rate)}
+		s.senders[who] = c
+	}
+	if c.spent {
+		c.spent = c.TokensAt(now) < float64(shareSaved*s.rate)
+	}
+	if !c.AllowN(now, 1) {
+		c.spent = true
+	}
+	return !c.spent
+}

@@ -1,0 +1,132 @@
+package pipeline
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aluskort/aluskort/internal/alert"
+	"github.com/aluskort/aluskort/internal/clock"
+)
+
+// TestAFloodGoesIntoTheBulkLane: beyond its share nothing of a sender goes before the rest, until
+// it was calm for a while; others and what is critical do not notice.
+func TestAFloodGoesIntoTheBulkLane(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		in := &Intake{Shares: NewShares(clock.System{}, 10)}
+		of := func(tenant, source string, s alert.Severity) lane {
+			return in.lane(&alert.Alert{TenantID: tenant, Source: source, Severity: s})
+		}
+		send := func(n int) (within int) {
+			for range n {
+				if of("a", "wazuh", alert.High) == regular {
+					within++
+				}
+			}
+			return within
+		}
+		if got := send(150); got != 100 {
+			t.Errorf("%d of 150 at once were within a share of 10 a second and ten seconds' worth", got)
+		}
+		if of("a", "wazuh", alert.Critical) != urgent {
+			t.Error("a critical alert of a flood is not urgent")
+		}
+		if of("b", "wazuh", alert.Low) != regular || of("a", "sentinel", alert.Low) != regular {
+			t.Error("another tenant or another source pays for the flood")
+		}
+		for range 20 { // twice its share, on and on
+			time.Sleep(time.Second)
+			if got := send(20); got != 0 {
+				t.Fatalf("%d alerts of a flood that goes on went before the rest", got)
+			}
+		}
+		time.Sleep(4 * time.Second)
+		if send(1) != 0 {
+			t.Error("the sender was calm for 4 s and goes before the rest again")
+		}
+		time.Sleep(2 * time.Second)
+		if got := send(60); got != 59 {
+			t.Errorf("after a rest %d of 60 were within the share, want the 59 that it had saved", got)
+		}
+	})
+}
+
+func TestWithoutSharesThereIsOneLineAndTheUrgentLane(t *testing.T) {
+	in := &Intake{}
+	if in.lane(&alert.Alert{Severity: alert.High}) != regular || in.lane(&alert.Alert{Severity: alert.Critical}) != urgent {
+		t.Error("an intake without shares does not go by severity alone")
+	}
+}
+
+func TestAParsedAlertStaysInItsLaneUnlessItIsCritical(t *testing.T) {
+	for _, l := range lanes {
+		if got := l.of(&alert.Alert{Severity: alert.Medium}); got != l {
+			t.Errorf("a medium alert of %s went to %s", l.raw, got.normalized)
+		}
+		if got := l.of(&alert.Alert{Severity: alert.Critical}); got != urgent {
+			t.Errorf("a critical alert of %s went to %s", l.raw, got.normalized)
+		}
+	}
+}
+
+// TestBulkStandsAside: while an alert ahead is on its way the bulk lane waits, but not for ever,
+// and its batches are small for a second.
+func TestBulkStandsAside(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := NewPrecedence(clock.System{})
+		waited := func(l lane) time.Duration {
+			begin := time.Now()
+			p.aside(t.Context(), l)
+			return time.Since(begin)
+		}
+		fewer := p.limits(bulk).Fewer
+		if waited(bulk) != 0 || fewer() <= smallBatch {
+			t.Error("the bulk lane is held up by nothing")
+		}
+		p.begin(regular)
+		if waited(regular) != 0 || waited(urgent) != 0 {
+			t.Error("a lane ahead stood aside")
+		}
+		if got := waited(bulk); got != onTheWay {
+			t.Errorf("the bulk lane waited %s for an alert that never came to its end, want %s", got, onTheWay)
+		}
+		p.begin(urgent)
+		time.AfterFunc(4*time.Millisecond, func() { p.end(urgent) })
+		if got := waited(bulk); got < 4*time.Millisecond || got > 5*time.Millisecond {
+			t.Errorf("the bulk lane went on after %s, the urgent alert had its verdict after 4ms", got)
+		}
+		busy := time.NewTicker(5 * time.Millisecond)
+		defer busy.Stop()
+		done := make(chan struct{})
+		defer close(done)
+		go func() {
+			for {
+				select {
+				case <-busy.C:
+					p.begin(regular)
+				case <-done:
+					return
+				}
+			}
+		}()
+		time.Sleep(20 * time.Millisecond)
+		if got := waited(bulk); got != asideFor {
+			t.Errorf("beside a lane that never rests the bulk lane waited %s, want %s", got, asideFor)
+		}
+		if fewer() != smallBatch {
+			t.Error("batches of the bulk lane are not small beside work ahead")
+		}
+		busy.Stop()
+		time.Sleep(smallFor + time.Millisecond)
+		if fewer() <= smallBatch {
+			t.Error("batches stay small although nothing is ahead any more")
+		}
+		if p.limits(urgent).Fewer != nil {
+			t.Error("a lane ahead is limited")
+		}
+		p.begin(bulk)
+		if waited(bulk) != 0 {
+			t.Error("the bulk lane waits for itself")
+		}
+	})
+}
