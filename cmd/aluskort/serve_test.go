@@ -143,7 +143,7 @@ func TestServeEndToEnd(t *testing.T) {
 		t.Errorf("approve says %q", out)
 	}
 	s.want(t, exitFailed, "review", "approve", id, "--reason", "again", "--plan-hash", hash)
-	if out := s.want(t, exitDone, "doctor"); !strings.Contains(out, "0 failed") || !strings.Contains(out, "all 43 exist") {
+	if out := s.want(t, exitDone, "doctor"); !strings.Contains(out, "0 failed") || !strings.Contains(out, "all 45 exist") {
 		t.Errorf("doctor beside the server says %q", out)
 	}
 	list := filepath.Join(t.TempDir(), "feed.txt")
