@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,6 +18,8 @@ import (
 	"github.com/aluskort/aluskort/internal/clock"
 	"github.com/aluskort/aluskort/internal/engine/cache"
 	"github.com/aluskort/aluskort/internal/engine/cache/memory"
+	"github.com/aluskort/aluskort/internal/engine/cache/redis"
+	"github.com/aluskort/aluskort/internal/engine/enginetest"
 	"github.com/aluskort/aluskort/internal/engine/store"
 	"github.com/aluskort/aluskort/internal/evidence"
 )
@@ -78,16 +82,48 @@ type remoteFixture struct {
 	full *Source
 }
 
-func openRemote(t *testing.T) *remoteFixture {
+// caches tells the caches of tests on one server apart.
+var caches atomic.Int64
+
+// openCache returns an empty cache: in Redis where there is one, else in this process.
+func openCache(t *testing.T) cache.Cache {
 	t.Helper()
-	_, db := openStore(t)
-	m, err := memory.New(memory.Config{Clock: fixed{}})
+	if !enginetest.Known("redis") {
+		c, err := memory.New(memory.Config{Clock: fixed{}})
+		return closing(t, c, err)
+	}
+	u, err := url.Parse(enginetest.Address(t, "redis"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = m.Close() })
-	f := &remoteFixture{t: t, db: &counted{DB: db}, hot: &flaky{Cache: m}, all: NewLive()}
+	password, _ := u.User.Password()
+	c, err := redis.Open(redis.Config{
+		Addresses: []string{u.Host}, User: u.User.Username(), Password: password, Timeout: 10 * time.Second,
+		Prefix: fmt.Sprintf("intel%d-%d", os.Getpid(), caches.Add(1)),
+	})
+	return closing(t, c, err)
+}
+
+// closing closes a cache, if it could be opened, with the test.
+func closing(t *testing.T, c cache.Cache, err error) cache.Cache {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+func openRemote(t *testing.T) *remoteFixture {
+	t.Helper()
+	_, db := openStore(t)
+	f := &remoteFixture{t: t, db: &counted{DB: db}, hot: &flaky{Cache: openCache(t)}, all: NewLive()}
 	f.full = NewSource(f.all)
+	var err error
 	f.Remote, err = NewRemote(t.Context(), NewStore(f.db), NewResident(), f.hot, fixed{})
 	if err != nil {
 		t.Fatal(err)
