@@ -47,6 +47,7 @@ type prompt struct {
 	condemned map[fingerprint]bool
 
 	injected []string // kinds of injections that were found
+	steering int      // texts in which one was
 	hidden   int      // fields whose text was put aside whole
 	omitted  int      // fields and items left out for length
 }
@@ -177,6 +178,7 @@ func (g *Gateway) quote(p *prompt, name, text string, limit int, left *int) stri
 	text = cutText(text, min(limit, max(*left, 64)))
 	s := g.cfg.Screen(text)
 	if s.Injected {
+		p.steering++
 		g.suspected(p, name, whole, &s)
 		for _, k := range s.Kinds {
 			if !slices.Contains(p.injected, k) {

@@ -146,20 +146,20 @@ func (g *Gateway) Ask(ctx context.Context, q *Question) (a Answer, err error) {
 	if err != nil {
 		return a, err
 	}
-	c := &conversation{g: g, q: q, f: &f, p: p, answer: &a}
+	c := &conversation{g: g, q: q, f: &f, p: p, answer: &a, save: save}
 	defer func() { a.Events = c.events.list }()
-	if err := c.judge(ctx, save); err != nil {
+	if err := c.judge(ctx); err != nil {
 		return a, err
 	}
 	if c.trial.condemned != nil {
 		if c.p, err = g.assembleBut(q, session, g.cfg.Random, g.cfg.Budget, c.trial.condemned); err != nil {
 			return a, err
 		}
+		c.tried = len(c.p.suspects)
 	}
 	if err := save(ctx); err != nil {
 		return a, err // what cannot be put back must not leave
 	}
-	a.Injected = len(c.p.injected) > 0
 	c.noteInjection()
 	return a, c.run(ctx)
 }
@@ -172,9 +172,14 @@ type conversation struct {
 	p      *prompt
 	answer *Answer
 
+	// save keeps the map of redaction, if it has grown.
+	save func(context.Context) error
+
 	request llm.Request
 	refused []string
 	trial   trial
+	tried   int // of the prompt's suspects
+	noted   int // of the prompt's steering texts, which events has
 	events  events
 }
 
@@ -194,7 +199,7 @@ func (c *conversation) run(ctx context.Context) error {
 		}
 		if reply.Stop == llm.StopTools && rounds < maxRounds {
 			rounds++
-			if err := c.useTools(reply); err != nil {
+			if err := c.useTools(ctx, reply); err != nil {
 				return err
 			}
 			continue
@@ -301,8 +306,10 @@ func (c *conversation) held(t alert.IndicatorType, value string) (alert.Indicato
 	return alert.Indicator{Type: t, Value: value, Confidence: 0.4, Refs: slices.Compact(refs)}, len(refs) > 0
 }
 
+// noteInjection records what was found since it was called last.
 func (c *conversation) noteInjection() {
-	if len(c.p.injected) > 0 {
+	if c.p.steering > c.noted {
+		c.noted, c.answer.Injected = c.p.steering, true
 		c.events.injected(c)
 	}
 }

@@ -117,23 +117,26 @@ type suspect struct {
 type trial struct {
 	condemned             map[fingerprint]bool
 	texts, attacks, loose int // loose are those about which nothing usable was said
+	asked                 int // texts that a model was to judge
 }
 
-// judge has the suspects of a prompt judged. What it costs and what is recorded goes with c, whose
-// prompt is left as it is. save keeps the map of redaction before anything leaves.
-func (c *conversation) judge(ctx context.Context, save func(context.Context) error) error {
+// judge has the suspects of a prompt judged that were not yet. What it costs and what is recorded
+// goes with c, whose prompt is left as it is.
+func (c *conversation) judge(ctx context.Context) error {
 	j, s := c.g.cfg.Judge, session{c.q.Tenant, c.q.Investigation}
 	if j == nil {
 		return nil
 	}
 	j.note(s)
 	var open []suspect
-	for _, x := range c.p.suspects {
+	suspects := c.p.suspects[c.tried:]
+	c.tried = len(c.p.suspects)
+	for _, x := range suspects {
 		attack, known := j.known(s, x.is)
 		switch {
 		case known:
 			c.trial.note(x.is, attack)
-		case len(open) < maxJudged:
+		case c.trial.asked+len(open) < maxJudged:
 			open = append(open, x)
 		}
 	}
@@ -143,9 +146,10 @@ func (c *conversation) judge(ctx context.Context, save func(context.Context) err
 	for i, x := range open {
 		open[i].text = c.p.session.RedactField(x.name, cutText(x.text, maxJudgedBytes))
 	}
-	if err := save(ctx); err != nil {
+	if err := c.save(ctx); err != nil {
 		return err
 	}
+	c.trial.asked += len(open)
 	for _, x := range open {
 		attack, err := c.judgeOne(ctx, x.text)
 		if err == nil {

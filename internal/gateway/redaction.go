@@ -58,12 +58,20 @@ func (r *redactorOf) Open(ctx context.Context, tenant, investigation string, kno
 		return nil, nil, err
 	}
 	s := r.redactor.Resume(key, redact.KnownOf(known), kept)
+	saved := 0
+	if kept != nil {
+		saved = kept.Len()
+	}
 	save := func(ctx context.Context) error {
 		m := s.Map()
-		if kept != nil && m.Len() == kept.Len() {
+		if m.Len() == saved {
 			return nil
 		}
-		return r.vault.Save(ctx, tenant, investigation, m)
+		if err := r.vault.Save(ctx, tenant, investigation, m); err != nil {
+			return err
+		}
+		saved = m.Len()
+		return nil
 	}
 	return sessionOf{s}, save, nil
 }

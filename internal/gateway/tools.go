@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"strings"
@@ -28,9 +30,10 @@ func tools(list []Tool) []llm.Tool {
 }
 
 // useTools answers the look-ups of a reply. What cannot be looked up is said so; what would
-// gather too much about people ends the conversation.
-func (c *conversation) useTools(r *Reply) error {
-	results := make([]llm.ToolResult, 0, len(r.Calls))
+// gather too much about people ends the conversation. What was found is quoted, judged and recorded
+// like the texts of the question itself, and its stand-ins are kept before it leaves.
+func (c *conversation) useTools(ctx context.Context, r *Reply) error {
+	results, found := make([]llm.ToolResult, 0, len(r.Calls)), make([]string, len(r.Calls))
 	for i := range r.Calls {
 		text, err := c.look(&r.Calls[i])
 		if breach, ok := errors.AsType[*Breach](err); ok {
@@ -41,11 +44,29 @@ func (c *conversation) useTools(r *Reply) error {
 			results = append(results, llm.ToolResult{CallID: r.Calls[i].ID, Text: err.Error(), Failed: true})
 			continue
 		}
-		left := maxToolBytes
-		results = append(results, llm.ToolResult{CallID: r.Calls[i].ID, Text: c.g.quote(c.p, "", text, maxToolBytes, &left)})
+		found[i] = text
+		results = append(results, llm.ToolResult{CallID: r.Calls[i].ID, Text: c.quoteFound(text)})
 	}
+	if err := c.judge(ctx); err != nil {
+		return err
+	}
+	c.p.condemned = c.trial.condemned
+	for i, text := range found {
+		if c.p.condemned[sha256.Sum256([]byte(text))] && !results[i].Failed {
+			results[i].Text = c.quoteFound(text)
+		}
+	}
+	if err := c.save(ctx); err != nil {
+		return err
+	}
+	c.noteInjection()
 	c.request.Messages = append(c.request.Messages, r.Message(), llm.Message{Role: llm.User, Results: results})
 	return nil
+}
+
+func (c *conversation) quoteFound(text string) string {
+	left := maxToolBytes
+	return c.g.quote(c.p, "", text, maxToolBytes, &left)
 }
 
 // look runs one look-up. Its argument must be something that the question holds.
