@@ -78,26 +78,29 @@ func New(c Config) *Provider {
 // Name implements llm.Provider.
 func (p *Provider) Name() string { return p.cfg.Name }
 
-// wholeBelow is the largest answer, in tokens, that is fetched in one piece. Longer ones are
-// streamed, so that a stall is noticed and an idle connection is not closed on the way.
-const wholeBelow = 4096
+// start begins a call about r. The caller closes the call, also after an error.
+func (p *Provider) start(ctx context.Context, r *llm.Request, form wire.Form) (call *wire.Call, messages sdk.MessageService, body sdk.MessageNewParams, err error) {
+	call = p.link.Start(ctx, r.Model, form)
+	opts, fail := p.options(call, r.Key)
+	if fail != nil {
+		return call, messages, body, fail
+	}
+	if body, err = p.params(r); err != nil {
+		return call, messages, body, p.refuse(r.Model, err)
+	}
+	return call, sdk.NewMessageService(opts...), body, nil
+}
 
 // Complete implements llm.Provider.
 func (p *Provider) Complete(ctx context.Context, r *llm.Request) (*llm.Response, error) {
-	if r.MaxTokens > wholeBelow || r.ThinkingTokens > 0 {
+	if !wire.InOnePiece(r) {
 		return p.Stream(ctx, r, func(string) {})
 	}
-	call := p.link.Start(ctx, r.Model, wire.JSON)
+	call, messages, body, err := p.start(ctx, r, wire.JSON)
 	defer call.Close()
-	opts, fail := p.options(call, r.Key)
-	if fail != nil {
-		return nil, fail
-	}
-	body, err := p.params(r)
 	if err != nil {
-		return nil, p.refuse(r.Model, err)
+		return nil, err
 	}
-	messages := sdk.NewMessageService(opts...)
 	m, err := messages.New(call.Context(), body)
 	if err != nil {
 		return nil, call.Fail(err, llm.Usage{})
@@ -107,17 +110,11 @@ func (p *Provider) Complete(ctx context.Context, r *llm.Request) (*llm.Response,
 
 // Stream implements llm.Provider.
 func (p *Provider) Stream(ctx context.Context, r *llm.Request, text func(string)) (*llm.Response, error) {
-	call := p.link.Start(ctx, r.Model, wire.Events)
+	call, messages, body, err := p.start(ctx, r, wire.Events)
 	defer call.Close()
-	opts, fail := p.options(call, r.Key)
-	if fail != nil {
-		return nil, fail
-	}
-	body, err := p.params(r)
 	if err != nil {
-		return nil, p.refuse(r.Model, err)
+		return nil, err
 	}
-	messages := sdk.NewMessageService(opts...)
 	s := messages.NewStreaming(call.Context(), body)
 	defer func() { _ = s.Close() }() // what was read is what counts
 	return follow(call, s, text)
@@ -125,21 +122,15 @@ func (p *Provider) Stream(ctx context.Context, r *llm.Request, text func(string)
 
 // CountTokens implements llm.Counter.
 func (p *Provider) CountTokens(ctx context.Context, r *llm.Request) (int64, error) {
-	call := p.link.Start(ctx, r.Model, wire.JSON)
+	call, messages, body, err := p.start(ctx, r, wire.JSON)
 	defer call.Close()
-	opts, fail := p.options(call, r.Key)
-	if fail != nil {
-		return 0, fail
-	}
-	body, err := p.params(r)
 	if err != nil {
-		return 0, p.refuse(r.Model, err)
+		return 0, err
 	}
 	raw, err := countable(body)
 	if err != nil {
 		return 0, p.refuse(r.Model, err)
 	}
-	messages := sdk.NewMessageService(opts...)
 	n, err := messages.CountTokens(call.Context(), param.Override[sdk.MessageCountTokensParams](raw))
 	if err != nil {
 		return 0, call.Fail(err, llm.Usage{})

@@ -111,26 +111,29 @@ func (p *Provider) With(a Abilities) *Provider {
 // Name implements llm.Provider.
 func (p *Provider) Name() string { return p.cfg.Name }
 
-// wholeBelow is the largest answer, in tokens, that is fetched in one piece. Longer ones are
-// streamed, so that a stall is noticed and an idle connection is not closed on the way.
-const wholeBelow = 4096
+// start begins a call about r. The caller closes the call, also after an error.
+func (p *Provider) start(ctx context.Context, r *llm.Request, form wire.Form) (call *wire.Call, chat sdk.ChatCompletionService, body sdk.ChatCompletionNewParams, err error) {
+	call = p.link.Start(ctx, r.Model, form)
+	opts, fail := p.options(call, r.Key)
+	if fail != nil {
+		return call, chat, body, fail
+	}
+	if body, err = p.params(r); err != nil {
+		return call, chat, body, p.refuse(r.Model, err)
+	}
+	return call, sdk.NewChatCompletionService(opts...), body, nil
+}
 
 // Complete implements llm.Provider.
 func (p *Provider) Complete(ctx context.Context, r *llm.Request) (*llm.Response, error) {
-	if r.MaxTokens > wholeBelow || r.ThinkingTokens > 0 {
+	if !wire.InOnePiece(r) {
 		return p.Stream(ctx, r, func(string) {})
 	}
-	call := p.link.Start(ctx, r.Model, wire.JSON)
+	call, chat, body, err := p.start(ctx, r, wire.JSON)
 	defer call.Close()
-	opts, fail := p.options(call, r.Key)
-	if fail != nil {
-		return nil, fail
-	}
-	body, err := p.params(r)
 	if err != nil {
-		return nil, p.refuse(r.Model, err)
+		return nil, err
 	}
-	chat := sdk.NewChatCompletionService(opts...)
 	c, err := chat.New(call.Context(), body)
 	if err != nil {
 		return nil, call.Fail(err, llm.Usage{})
@@ -140,20 +143,14 @@ func (p *Provider) Complete(ctx context.Context, r *llm.Request) (*llm.Response,
 
 // Stream implements llm.Provider.
 func (p *Provider) Stream(ctx context.Context, r *llm.Request, text func(string)) (*llm.Response, error) {
-	call := p.link.Start(ctx, r.Model, wire.Events)
+	call, chat, body, err := p.start(ctx, r, wire.Events)
 	defer call.Close()
-	opts, fail := p.options(call, r.Key)
-	if fail != nil {
-		return nil, fail
-	}
-	body, err := p.params(r)
 	if err != nil {
-		return nil, p.refuse(r.Model, err)
+		return nil, err
 	}
 	if !p.cfg.Abilities.NoStreamUsage {
 		body.StreamOptions.IncludeUsage = sdk.Bool(true)
 	}
-	chat := sdk.NewChatCompletionService(opts...)
 	s := chat.NewStreaming(call.Context(), body)
 	defer func() { _ = s.Close() }() // what was read is what counts
 	a := &answer{call: call, max: r.MaxTokens}

@@ -109,6 +109,13 @@ var (
 	errStall = errors.New("silence inside the answer")
 )
 
+// wholeBelow is the largest answer, in tokens, that is fetched in one piece.
+const wholeBelow = 4096
+
+// InOnePiece reports whether an answer is fetched in one piece. Longer ones are streamed, so that a
+// stall is noticed and an idle connection is not closed on the way.
+func InOnePiece(r *llm.Request) bool { return r.MaxTokens <= wholeBelow && r.ThinkingTokens <= 0 }
+
 // Start begins an attempt. The caller closes it.
 func (l *Link) Start(ctx context.Context, model string, form Form) *Call {
 	c := &Call{link: l, limits: l.Limits.withDefaults(), model: model, form: form, caller: ctx}

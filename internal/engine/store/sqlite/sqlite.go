@@ -29,9 +29,9 @@ const (
 	defaultCacheKiB = 64 << 10
 	readerCacheKiB  = 4 << 10
 	defaultReaders  = 4
-	// walPages is the length of the WAL at which a commit copies it into the file: 32 MB at
-	// 4 KiB a page. The file is cut back to walBytes after that.
-	walPages = 8000
+	// walPages is the length of the WAL at which a commit copies what is left of it into the file
+	// (see checkpoint): 64 MB at 4 KiB a page. The file is cut back to walBytes after that.
+	walPages = 16000
 	walBytes = 64 << 20
 	// busyMillis bounds the wait for another process that holds the file, such as a backup.
 	busyMillis = 5000
@@ -63,8 +63,11 @@ type DB struct {
 	ahead    chan *request // the same for those of store.Ahead
 	closing  chan struct{}
 	idle     chan struct{} // closed when the writer has ended
-	writer   *conn         // owned by the writer goroutine; nil after a failure
-	anchor   *conn         // idle; see openAnchor
+	dirty    chan struct{} // holds a token while the WAL may be longer than what was copied
+	copied   chan struct{} // closed when checkpoint has ended
+	clock    clock.Clock
+	writer   *conn // owned by the writer goroutine; nil after a failure
+	anchor   *conn // idle; see openAnchor
 	close    func() error
 }
 
@@ -91,8 +94,10 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	}
 	if cfg.ReadOnly {
 		close(db.idle)
+		close(db.copied)
 	} else {
 		go db.write()
+		go db.checkpoint()
 	}
 	return db, nil
 }
@@ -112,6 +117,7 @@ func newDB(cfg Config) (*DB, error) {
 		requests: make(chan *request), ahead: make(chan *request),
 		closing: make(chan struct{}),
 		idle:    make(chan struct{}),
+		dirty:   make(chan struct{}, 1), copied: make(chan struct{}), clock: cfg.Clock,
 	}
 	db.close = sync.OnceValue(db.shutdown)
 	for range readers {
@@ -299,6 +305,7 @@ func (db *DB) Close() error { return db.close() }
 func (db *DB) shutdown() error {
 	close(db.closing)
 	<-db.idle
+	<-db.copied
 	return db.release()
 }
 

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/aluskort/aluskort/internal/clock"
 	"github.com/aluskort/aluskort/internal/engine/store"
@@ -82,7 +83,7 @@ func TestSettings(t *testing.T) {
 		t.Errorf("mode %v, %v; want 0600", info.Mode(), err)
 	}
 	want := map[string]string{
-		"journal_mode": "wal", "synchronous": "2", "wal_autocheckpoint": "8000", "cache_size": "-16384", "foreign_keys": "1", "busy_timeout": "5000",
+		"journal_mode": "wal", "synchronous": "2", "wal_autocheckpoint": "16000", "cache_size": "-16384", "foreign_keys": "1", "busy_timeout": "5000",
 	}
 	err := db.Update(t.Context(), func(tx store.Tx) error {
 		for name, value := range want {
@@ -316,5 +317,53 @@ func TestAheadCommits(t *testing.T) {
 	db := mustOpen(t, config(filepath.Join(t.TempDir(), "state.db"), storetest.Migrations(store.SQLite)))
 	if err := db.Update(store.Ahead(t.Context()), insert(1)); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// hasty is a clock whose timers fire at once.
+type hasty struct{ clock.System }
+
+func (hasty) NewTimer(time.Duration) *time.Timer { return time.NewTimer(0) }
+
+// TestTheWALIsCopiedBesideTheWriter: what was committed reaches the file although no commit had to
+// copy it, while readers read and the writer writes.
+func TestTheWALIsCopiedBesideTheWriter(t *testing.T) {
+	cfg := config(filepath.Join(t.TempDir(), "state.db"), storetest.Migrations(store.SQLite))
+	cfg.Clock = hasty{}
+	db := mustOpen(t, cfg)
+	size := func() int64 {
+		info, err := os.Stat(cfg.Path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Size()
+	}
+	before, next := size(), 0
+	for begin := time.Now(); size() < before+100<<10; {
+		if time.Since(begin) > time.Minute {
+			t.Fatalf("after %d commits the file still has %d bytes", next, size())
+		}
+		err := db.Update(t.Context(), func(tx store.Tx) error {
+			for range 200 {
+				next++
+				if _, err := tx.Exec(`INSERT INTO item (id) VALUES ($1)`, next); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = db.View(t.Context(), func(tx store.Tx) error {
+			var n int
+			if err := tx.QueryRow(`SELECT COUNT(*) FROM item`).Scan(&n); err != nil || n != next {
+				t.Errorf("%d rows of %d, %v", n, next, err)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 }

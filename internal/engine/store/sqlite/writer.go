@@ -147,6 +147,7 @@ func (db *DB) transact(ctx context.Context, fn func(tx store.Tx) error) error {
 		return classify("commit", err)
 	}
 	committed = true
+	db.changed()
 	t.Committed()
 	return nil
 }
