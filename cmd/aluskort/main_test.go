@@ -15,6 +15,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/aluskort/aluskort/internal/bench"
 )
 
 var update = flag.Bool("update", false, "write golden files")
@@ -153,6 +155,36 @@ func TestBenchKeepsItsContract(t *testing.T) {
 			t.Fatalf("exit %d: %s", code, errs)
 		}
 		validate(t, schema, out)
+	}
+}
+
+// The measurement of a flood times what it says it times: all watched alerts of both phases, beside
+// a flood that a rate holds back or that gets in whole.
+func TestBenchFlood(t *testing.T) {
+	for _, tt := range []struct {
+		args    []string
+		refused bool
+	}{
+		{[]string{"--watch", "critical"}, false},
+		{[]string{"--watch", "tenant", "--tenant-rate", "1"}, true},
+	} {
+		args := append([]string{"bench", "flood", "--json", "--seconds", "1", "--onset", "1", "--flood", "400"}, tt.args...)
+		code, out, errs := aluskort(t, "", args...)
+		if code != exitDone {
+			t.Fatalf("exit %d: %s", code, errs)
+		}
+		var r bench.FloodReport
+		if err := json.Unmarshal([]byte(out), &r); err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range []bench.FloodPart{r.Alone, r.Flooded} {
+			if p.Alerts != 20 || p.Refused > 0 || p.Latency.P50 <= 0 || p.Latency.P99 < p.Latency.P50 || p.Audit.P50 < p.Latency.P50 {
+				t.Errorf("%v: a phase of %+v", tt.args, p)
+			}
+		}
+		if r.Accepted == 0 || (r.Refused > 0) != tt.refused {
+			t.Errorf("%v: of the flood %d came in and %d were refused", tt.args, r.Accepted, r.Refused)
+		}
 	}
 }
 

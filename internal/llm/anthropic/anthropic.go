@@ -78,15 +78,17 @@ func New(c Config) *Provider {
 // Name implements llm.Provider.
 func (p *Provider) Name() string { return p.cfg.Name }
 
-// start begins a call about r. The caller closes the call, also after an error.
+// start begins a call about r. The caller closes it.
 func (p *Provider) start(ctx context.Context, r *llm.Request, form wire.Form) (call *wire.Call, messages sdk.MessageService, body sdk.MessageNewParams, err error) {
 	call = p.link.Start(ctx, r.Model, form)
 	opts, fail := p.options(call, r.Key)
 	if fail != nil {
-		return call, messages, body, fail
+		call.Close()
+		return nil, messages, body, fail
 	}
 	if body, err = p.params(r); err != nil {
-		return call, messages, body, p.refuse(r.Model, err)
+		call.Close()
+		return nil, messages, body, p.refuse(r.Model, err)
 	}
 	return call, sdk.NewMessageService(opts...), body, nil
 }
@@ -97,10 +99,10 @@ func (p *Provider) Complete(ctx context.Context, r *llm.Request) (*llm.Response,
 		return p.Stream(ctx, r, func(string) {})
 	}
 	call, messages, body, err := p.start(ctx, r, wire.JSON)
-	defer call.Close()
 	if err != nil {
 		return nil, err
 	}
+	defer call.Close()
 	m, err := messages.New(call.Context(), body)
 	if err != nil {
 		return nil, call.Fail(err, llm.Usage{})
@@ -111,10 +113,10 @@ func (p *Provider) Complete(ctx context.Context, r *llm.Request) (*llm.Response,
 // Stream implements llm.Provider.
 func (p *Provider) Stream(ctx context.Context, r *llm.Request, text func(string)) (*llm.Response, error) {
 	call, messages, body, err := p.start(ctx, r, wire.Events)
-	defer call.Close()
 	if err != nil {
 		return nil, err
 	}
+	defer call.Close()
 	s := messages.NewStreaming(call.Context(), body)
 	defer func() { _ = s.Close() }() // what was read is what counts
 	return follow(call, s, text)
@@ -123,10 +125,10 @@ func (p *Provider) Stream(ctx context.Context, r *llm.Request, text func(string)
 // CountTokens implements llm.Counter.
 func (p *Provider) CountTokens(ctx context.Context, r *llm.Request) (int64, error) {
 	call, messages, body, err := p.start(ctx, r, wire.JSON)
-	defer call.Close()
 	if err != nil {
 		return 0, err
 	}
+	defer call.Close()
 	raw, err := countable(body)
 	if err != nil {
 		return 0, p.refuse(r.Model, err)

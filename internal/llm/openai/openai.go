@@ -111,15 +111,17 @@ func (p *Provider) With(a Abilities) *Provider {
 // Name implements llm.Provider.
 func (p *Provider) Name() string { return p.cfg.Name }
 
-// start begins a call about r. The caller closes the call, also after an error.
+// start begins a call about r. The caller closes it.
 func (p *Provider) start(ctx context.Context, r *llm.Request, form wire.Form) (call *wire.Call, chat sdk.ChatCompletionService, body sdk.ChatCompletionNewParams, err error) {
 	call = p.link.Start(ctx, r.Model, form)
 	opts, fail := p.options(call, r.Key)
 	if fail != nil {
-		return call, chat, body, fail
+		call.Close()
+		return nil, chat, body, fail
 	}
 	if body, err = p.params(r); err != nil {
-		return call, chat, body, p.refuse(r.Model, err)
+		call.Close()
+		return nil, chat, body, p.refuse(r.Model, err)
 	}
 	return call, sdk.NewChatCompletionService(opts...), body, nil
 }
@@ -130,10 +132,10 @@ func (p *Provider) Complete(ctx context.Context, r *llm.Request) (*llm.Response,
 		return p.Stream(ctx, r, func(string) {})
 	}
 	call, chat, body, err := p.start(ctx, r, wire.JSON)
-	defer call.Close()
 	if err != nil {
 		return nil, err
 	}
+	defer call.Close()
 	c, err := chat.New(call.Context(), body)
 	if err != nil {
 		return nil, call.Fail(err, llm.Usage{})
@@ -144,10 +146,10 @@ func (p *Provider) Complete(ctx context.Context, r *llm.Request) (*llm.Response,
 // Stream implements llm.Provider.
 func (p *Provider) Stream(ctx context.Context, r *llm.Request, text func(string)) (*llm.Response, error) {
 	call, chat, body, err := p.start(ctx, r, wire.Events)
-	defer call.Close()
 	if err != nil {
 		return nil, err
 	}
+	defer call.Close()
 	if !p.cfg.Abilities.NoStreamUsage {
 		body.StreamOptions.IncludeUsage = sdk.Bool(true)
 	}

@@ -12,7 +12,7 @@ const checkpointEvery = time.Second
 // commit has to. A commit that finds the WAL longer than walPages still copies what is left, which
 // is little then, and begins it anew: under writes without a pause nobody else could. An error is
 // not reported, since that commit would meet it too.
-func (db *DB) checkpoint() {
+func (db *DB) checkpoint(ctx context.Context) {
 	defer close(db.copied)
 	var c *conn
 	defer func() {
@@ -35,7 +35,7 @@ func (db *DB) checkpoint() {
 		}
 		if c == nil {
 			var err error
-			if c, err = open(context.Background(), db.readPool); err != nil {
+			if c, err = open(ctx, db.readPool); err != nil {
 				c = nil
 				continue
 			}

@@ -97,7 +97,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 		close(db.copied)
 	} else {
 		go db.write()
-		go db.checkpoint()
+		go db.checkpoint(context.WithoutCancel(ctx))
 	}
 	return db, nil
 }
