@@ -83,15 +83,14 @@ type Options struct {
 // Node is the services of one process. What its targets do not need is nil: Audit without
 // audit-service and api, Engine, Intel and Patterns without those that decide or show.
 type Node struct {
-	Registry   *ingest.Registry
-	Intake     *pipeline.Intake
-	precedence *pipeline.Precedence
-	Engine     *orchestrate.Engine
-	Audit      *auditlog.Service
-	Bus        *bus.Bus
-	State      store.DB
-	Intel      *intel.Store
-	Patterns   *fp.Store
+	Registry *ingest.Registry
+	Intake   *pipeline.Intake
+	Engine   *orchestrate.Engine
+	Audit    *auditlog.Service
+	Bus      *bus.Bus
+	State    store.DB
+	Intel    *intel.Store
+	Patterns *fp.Store
 
 	// Gateway is the only way to a model; nil when none is configured.
 	Gateway *gateway.Gateway
@@ -123,6 +122,7 @@ type Node struct {
 	emitter    *numbered
 	stages     []stage
 	flow       *flow
+	precedence *pipeline.Precedence // of this process's loops and its intake
 	// liveIntel is the index that the indicators source reads; Refresh swaps it.
 	liveIntel  *intel.Live
 	indicators indicators
