@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 
@@ -62,7 +63,7 @@ type versioned interface {
 
 // open opens the database, brings its schema up to date and returns an untyped nil on error. A
 // database that is opened read-only stays as it is.
-func (d *Database) open(ctx context.Context, c *config.Config, clk clock.Clock, ids *id.Source, readOnly bool) (versioned, error) {
+func (d *Database) open(ctx context.Context, c *config.Config, clk clock.Clock, ids *id.Source, log *slog.Logger, readOnly bool) (versioned, error) {
 	if c.Store.URL != "" {
 		db, err := postgres.Open(ctx, postgres.Config{
 			URL: c.Store.URL, PasswordFile: c.Store.PasswordFile, Schema: d.schema, Migrations: d.migrations, MigrationsDir: d.postgresDir,
@@ -73,7 +74,7 @@ func (d *Database) open(ctx context.Context, c *config.Config, clk clock.Clock, 
 		}
 		return db, nil
 	}
-	cfg := sqlite.Config{Path: d.path(c), CacheKiB: d.cacheKiB, ReadOnly: readOnly, Clock: clk, IDs: ids}
+	cfg := sqlite.Config{Path: d.path(c), CacheKiB: d.cacheKiB, ReadOnly: readOnly, Clock: clk, IDs: ids, Log: log}
 	if !readOnly {
 		cfg.Migrations, cfg.MigrationsDir = d.migrations, d.sqliteDir
 	}
@@ -92,7 +93,7 @@ func (d *Database) OpenReadOnly(ctx context.Context, c *config.Config) (store.DB
 			return nil, nil //nolint:nilnil // there is none
 		}
 	}
-	db, err := d.open(ctx, c, clock.System{}, nil, true)
+	db, err := d.open(ctx, c, clock.System{}, nil, nil, true)
 	if err != nil {
 		return nil, err // a nil *DB must not become a store.DB that is not nil
 	}
@@ -105,7 +106,7 @@ func (d *Database) Migrate(ctx context.Context, c *config.Config) (before, after
 	if before, err = d.version(ctx, c); err != nil {
 		return 0, 0, err
 	}
-	db, err := d.open(ctx, c, clock.System{}, id.NewSource(nil), false)
+	db, err := d.open(ctx, c, clock.System{}, id.NewSource(nil), nil, false)
 	if err != nil {
 		return 0, 0, fmt.Errorf("migrate %s: %w", d.Place(c), err)
 	}

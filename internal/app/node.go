@@ -229,7 +229,7 @@ func (n *Node) openEngines(ctx context.Context) error {
 
 // openDB returns an untyped nil on error, so that the caller can tell.
 func (n *Node) openDB(ctx context.Context, d Database) (store.DB, error) {
-	db, err := d.open(ctx, n.config(), n.opts.Clock, n.ids, false)
+	db, err := d.open(ctx, n.config(), n.opts.Clock, n.ids, n.opts.Log, false)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", d.Place(n.config()), err)
 	}

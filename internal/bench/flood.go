@@ -60,7 +60,8 @@ type FloodPart struct {
 	Refused int         `json:"refused"`
 	Answer  Percentiles `json:"answer_ms"`
 	Latency Percentiles `json:"latency_ms"`
-	Audit   Percentiles `json:"audit_latency_ms"`
+	// Audit is zero where nobody tells of the audit trail.
+	Audit Percentiles `json:"audit_latency_ms,omitzero"`
 
 	clock *Clock
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/aluskort/aluskort/internal/alert"
@@ -228,7 +229,7 @@ func (c *conversation) retry(reply *Reply, reason string) {
 }
 
 func (c *conversation) call(ctx context.Context) (*Reply, error) {
-	content := c.request.Messages[len(c.request.Messages)-1].Text
+	content := contentOf(&c.request.Messages[len(c.request.Messages)-1])
 	sent, err := c.keep(ctx, c.f.system, content)
 	if err != nil {
 		return nil, err
@@ -257,6 +258,18 @@ func (c *conversation) call(ctx context.Context) (*Reply, error) {
 		return nil, err
 	}
 	return reply, nil
+}
+
+// contentOf is what a message puts before the model: its text, or what look-ups found.
+func contentOf(m *llm.Message) string {
+	parts := make([]string, 0, 1+len(m.Results))
+	if m.Text != "" || len(m.Results) == 0 {
+		parts = append(parts, m.Text)
+	}
+	for i := range m.Results {
+		parts = append(parts, m.Results[i].Text)
+	}
+	return strings.Join(parts, "\n")
 }
 
 // accept lets an answer through, or says in our words why not.

@@ -415,6 +415,8 @@ func TestWhatToolsFoundIsKeptBeforeItLeaves(t *testing.T) {
 		}
 	}
 	g, _ := open(t, noting(look), noting(says(nil)))
+	objects := &shelf{room: 99}
+	g.cfg.Objects = objects
 	s.Redactor, g.cfg.Redactor = g.cfg.Redactor, s
 	a, err := g.Ask(t.Context(), q)
 	if err != nil {
@@ -422,6 +424,9 @@ func TestWhatToolsFoundIsKeptBeforeItLeaves(t *testing.T) {
 	}
 	if len(savedAt) != 2 || savedAt[0] != 1 || savedAt[1] != 2 {
 		t.Errorf("kept %v times before each call", savedAt)
+	}
+	if !slices.ContainsFunc(objects.kept, func(text string) bool { return strings.Contains(text, "seen") && !strings.Contains(text, "obey") }) {
+		t.Errorf("what the model read of a look-up is not in the evidence: %q", objects.kept)
 	}
 	if !a.Injected {
 		t.Error("an order in what a tool found is not in the answer's account")

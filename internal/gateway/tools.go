@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -33,6 +34,7 @@ func tools(list []Tool) []llm.Tool {
 // gather too much about people ends the conversation. What was found is quoted, judged and recorded
 // like the texts of the question itself, and its stand-ins are kept before it leaves.
 func (c *conversation) useTools(ctx context.Context, r *Reply) error {
+	defer c.noteInjection() // also when it goes no further
 	results, found := make([]llm.ToolResult, 0, len(r.Calls)), make([]string, len(r.Calls))
 	for i := range r.Calls {
 		text, err := c.look(&r.Calls[i])
@@ -47,19 +49,19 @@ func (c *conversation) useTools(ctx context.Context, r *Reply) error {
 		found[i] = text
 		results = append(results, llm.ToolResult{CallID: r.Calls[i].ID, Text: c.quoteFound(text)})
 	}
+	before := maps.Clone(c.p.condemned)
 	if err := c.judge(ctx); err != nil {
 		return err
 	}
 	c.p.condemned = c.trial.condemned
 	for i, text := range found {
-		if c.p.condemned[sha256.Sum256([]byte(text))] && !results[i].Failed {
+		if is := fingerprint(sha256.Sum256([]byte(text))); c.p.condemned[is] && !before[is] && !results[i].Failed {
 			results[i].Text = c.quoteFound(text)
 		}
 	}
 	if err := c.save(ctx); err != nil {
 		return err
 	}
-	c.noteInjection()
 	c.request.Messages = append(c.request.Messages, r.Message(), llm.Message{Role: llm.User, Results: results})
 	return nil
 }

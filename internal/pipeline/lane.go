@@ -21,15 +21,16 @@ type lane struct {
 	raw, normalized string
 	// ahead says that commits of the lane go before those of lanes that are not.
 	ahead bool
+	rank  int
 }
 
 var (
 	// urgent has what its source calls critical. High ones are too many in a flood.
-	urgent = lane{bus.AlertsRawUrgent, bus.AlertsNormalizedUrgent, true}
+	urgent = lane{bus.AlertsRawUrgent, bus.AlertsNormalizedUrgent, true, 0}
 	// regular has what is within the share of its sender.
-	regular = lane{bus.AlertsRaw, bus.AlertsNormalized, true}
+	regular = lane{bus.AlertsRaw, bus.AlertsNormalized, true, 1}
 	// bulk has the rest.
-	bulk  = lane{bus.AlertsRawBulk, bus.AlertsNormalizedBulk, false}
+	bulk  = lane{bus.AlertsRawBulk, bus.AlertsNormalizedBulk, false, 2}
 	lanes = [...]lane{urgent, regular, bulk}
 )
 
@@ -49,8 +50,8 @@ func (l lane) of(a *alert.Alert) lane {
 // is safe for concurrent use.
 type Precedence struct {
 	clock clock.Clock
-	seen  atomic.Int64 // when work ahead was last seen, in ns since 1970
-	until atomic.Int64 // as long as it is expected to be on its way
+	seen  atomic.Int64             // when work ahead was last seen, in ns since 1970
+	until [len(lanes)]atomic.Int64 // as long as that of a lane is expected to be on its way
 }
 
 // NewPrecedence returns a Precedence that has seen no work ahead yet.
@@ -59,8 +60,8 @@ func NewPrecedence(clk clock.Clock) *Precedence { return &Precedence{clock: clk}
 const (
 	// onTheWay is how long an alert ahead is expected to need from one stage to the next.
 	onTheWay = 15 * time.Millisecond
-	// asideFor bounds how long a batch of the bulk lane stands aside, so that a lane ahead that
-	// never rests slows it down and does not stop it; look is how often it looks meanwhile.
+	// asideFor bounds how long a batch of the bulk lane stands aside before each stage, so that a
+	// lane ahead that never rests slows it down and does not stop it; look is how often it looks.
 	asideFor = 30 * time.Millisecond
 	look     = time.Millisecond
 	// smallFor is how long after work ahead the batches of the bulk lane stay small, and smallBatch
@@ -76,12 +77,12 @@ func (p *Precedence) begin(l lane) {
 	}
 	now := p.clock.Now().UnixNano()
 	p.seen.Store(now)
-	p.until.Store(now + int64(onTheWay))
+	p.until[l.rank].Store(now + int64(onTheWay))
 }
 
 func (p *Precedence) end(l lane) {
 	if p != nil && l.ahead {
-		p.until.Store(0)
+		p.until[l.rank].Store(0)
 	}
 }
 
@@ -89,7 +90,7 @@ func (p *Precedence) end(l lane) {
 func (p *Precedence) limits(l lane) (b bus.BatchLimits) {
 	if p != nil && !l.ahead {
 		b.Fewer = func() int {
-			if p.clock.Now().UnixNano()-p.seen.Load() < int64(smallFor) {
+			if since := p.clock.Now().UnixNano() - p.seen.Load(); since >= 0 && since < int64(smallFor) {
 				return smallBatch
 			}
 			return maxBatch
@@ -106,8 +107,10 @@ func (p *Precedence) aside(ctx context.Context, l lane) {
 	if p == nil || l.ahead {
 		return
 	}
+	begun := p.clock.Now().UnixNano()
 	for range asideFor / look {
-		if p.clock.Now().UnixNano() >= p.until.Load() {
+		now := p.clock.Now().UnixNano()
+		if !p.onTheWay(now) || now-begun >= int64(asideFor) {
 			return
 		}
 		t := p.clock.NewTimer(look)
@@ -118,6 +121,17 @@ func (p *Precedence) aside(ctx context.Context, l lane) {
 		case <-t.C:
 		}
 	}
+}
+
+// onTheWay reports whether work of a lane ahead is expected to be under way. A time further ahead
+// than any that is stored is from before the clock was set back.
+func (p *Precedence) onTheWay(now int64) bool {
+	for i := range p.until {
+		if left := p.until[i].Load() - now; left > 0 && left <= int64(onTheWay) {
+			return true
+		}
+	}
+	return false
 }
 
 // Shares tells the alerts that go before the rest: of every sender, which is a source of a tenant,

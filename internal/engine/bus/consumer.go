@@ -18,7 +18,8 @@ type BatchLimits struct {
 	Records int           // 500
 	Bytes   int           // of keys, values and headers, 1 MiB; a single larger record is a batch
 	Linger  time.Duration // after the batch's first record, 5 ms; negative: take what is there
-	// Fewer, when set, is asked before each batch how many records it may have, up to Records.
+	// Fewer, when set, is asked when the first record of a batch is there how many it may have, up
+	// to Records.
 	Fewer func() int
 }
 

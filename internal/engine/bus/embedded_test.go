@@ -197,7 +197,7 @@ func TestLinger(t *testing.T) {
 func TestFewer(t *testing.T) {
 	b := open(t, bus.Config{Dir: t.TempDir()})
 	fewer := 2
-	c := consume(t, b, bus.ConsumerConfig{Group: "g", Topics: []string{bus.AlertsRaw}, Batch: bus.BatchLimits{Records: 6, Fewer: func() int { return fewer }}})
+	c := consume(t, b, bus.ConsumerConfig{Group: "g", Topics: []string{bus.AlertsRaw}, Batch: bus.BatchLimits{Records: 6, Linger: time.Second, Fewer: func() int { return fewer }}})
 	for range 10 {
 		produce(t, b, record(bus.AlertsRaw, "x"))
 	}

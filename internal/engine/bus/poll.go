@@ -19,10 +19,6 @@ func (c *Consumer) Poll(ctx context.Context) (Batch, error) {
 	if err := c.standing(); err != nil {
 		return Batch{}, err
 	}
-	c.most = c.cfg.Batch.Records
-	if c.cfg.Batch.Fewer != nil {
-		c.most = max(1, min(c.most, c.cfg.Batch.Fewer()))
-	}
 	for {
 		if err := c.gather(ctx); err != nil {
 			return Batch{}, err
@@ -48,6 +44,7 @@ func (c *Consumer) standing() error {
 
 // gather fills pending until there is a batch in it, full or lingered for.
 func (c *Consumer) gather(ctx context.Context) error {
+	c.most = c.cfg.Batch.Records
 	n, size := c.waiting()
 	if c.rewinding() {
 		if err := c.fetch(ctx, c.most); err != nil {
@@ -64,6 +61,9 @@ func (c *Consumer) gather(ctx context.Context) error {
 			c.keepError(ctx, err)
 			return nil
 		}
+	}
+	if c.cfg.Batch.Fewer != nil { // asked now: Poll may have waited for long
+		c.most = max(1, min(c.most, c.cfg.Batch.Fewer()))
 	}
 	if c.cfg.Batch.Linger < 0 {
 		return nil

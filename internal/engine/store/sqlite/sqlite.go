@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -46,7 +47,8 @@ type Config struct {
 	Readers       int    // concurrent Views; 0 means 4
 	ReadOnly      bool   // open an existing file for View only; nothing is migrated
 	Clock         clock.Clock
-	IDs           *id.Source // source of the origin of a new database
+	IDs           *id.Source   // source of the origin of a new database
+	Log           *slog.Logger // hears what goes wrong beside the transactions; nil: nobody
 }
 
 // DB implements store.DB.
@@ -66,6 +68,7 @@ type DB struct {
 	dirty    chan struct{} // holds a token while the WAL may be longer than what was copied
 	copied   chan struct{} // closed when checkpoint has ended
 	clock    clock.Clock
+	log      *slog.Logger
 	writer   *conn // owned by the writer goroutine; nil after a failure
 	anchor   *conn // idle; see openAnchor
 	close    func() error
@@ -80,6 +83,9 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	}
 	if cfg.IDs == nil {
 		cfg.IDs = id.NewSource(nil)
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	// Data and size of the WAL reach the disk either way; fsync adds the time stamps only.
 	// The error says that the platform has no fdatasync, where fsync is used.
@@ -117,7 +123,7 @@ func newDB(cfg Config) (*DB, error) {
 		requests: make(chan *request), ahead: make(chan *request),
 		closing: make(chan struct{}),
 		idle:    make(chan struct{}),
-		dirty:   make(chan struct{}, 1), copied: make(chan struct{}), clock: cfg.Clock,
+		dirty:   make(chan struct{}, 1), copied: make(chan struct{}), clock: cfg.Clock, log: cfg.Log,
 	}
 	db.close = sync.OnceValue(db.shutdown)
 	for range readers {
