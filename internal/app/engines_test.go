@@ -17,6 +17,8 @@ import (
 	"github.com/aluskort/aluskort/internal/bench"
 	"github.com/aluskort/aluskort/internal/clock"
 	"github.com/aluskort/aluskort/internal/config"
+	"github.com/aluskort/aluskort/internal/engine/blob/queue"
+	"github.com/aluskort/aluskort/internal/engine/blob/s3/s3test"
 	"github.com/aluskort/aluskort/internal/engine/bus"
 	"github.com/aluskort/aluskort/internal/engine/bus/bustest"
 	"github.com/aluskort/aluskort/internal/engine/enginetest"
@@ -33,14 +35,15 @@ const awayEnv = "ALUSKORT_ENGINE_AWAY"
 // returnWithin is how soon everything has to go on once an engine is back (FAULTS B9).
 const returnWithin = 10 * time.Second
 
-// behind is a node on Kafka and PostgreSQL, and on Redis and Neo4j where they are known, each behind
-// a proxy that breaks.
+// behind is a node on Kafka and PostgreSQL, and on Redis, Neo4j and S3 where they are known, each
+// behind a proxy that breaks.
 type behind struct {
 	t       *testing.T
 	dir     string
 	node    *Node
 	proxies map[string]*faultproxy.Proxy
 	made    int
+	large   bool // the first alert of each offer is too large for a message
 	g       *bench.Generator
 }
 
@@ -62,6 +65,9 @@ func newBehind(t *testing.T) *behind {
 	if enginetest.Known("neo4j") {
 		c.Graph.User, c.Graph.PasswordFile = b.account("neo4j")
 		c.Graph.URI = "bolt://" + b.proxies["neo4j"].Addr()
+	}
+	if enginetest.Known("s3") {
+		b.bucket(&c.Objects.S3)
 	}
 	c.Org = filepath.Join(b.dir, "org.yaml")
 	if err := os.WriteFile(c.Org, plant(), 0o600); err != nil {
@@ -129,6 +135,20 @@ func (b *behind) account(engine string) (user, passwordFile string) {
 	return u.User.Username(), passwordFile
 }
 
+// bucket puts a proxy before a new bucket.
+func (b *behind) bucket(c *config.S3) {
+	b.t.Helper()
+	s := s3test.Open(b.t)
+	c.Bucket, c.PathStyle = s.Bucket(b.t, true), true
+	c.Endpoint = s.Scheme + "://" + b.proxy("s3", s.Host).Addr()
+	c.AccessKeyFile, c.SecretKeyFile = filepath.Join(b.dir, "s3-user"), filepath.Join(b.dir, "s3-secret")
+	for path, text := range map[string]string{c.AccessKeyFile: s.User, c.SecretKeyFile: s.Secret} {
+		if err := os.WriteFile(path, []byte(text+"\n"), 0o600); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+}
+
 // plant is an organisation in which every host of the alerts stands in a zone where something is at
 // stake, so that the graph is asked about each.
 func plant() []byte {
@@ -144,6 +164,10 @@ func (b *behind) alerts(n int) []alert.Alert {
 	b.t.Helper()
 	out := make([]alert.Alert, n)
 	for i := range out {
+		if b.large && i == 0 {
+			out[i] = large(b.t, b.node, b.g)
+			continue
+		}
 		a, err := b.node.Registry.Normalise(ingest.Record{Raw: b.g.Next()}, "wazuh", "default", time.Date(2026, 3, 4, 6, 0, 0, 0, time.UTC))
 		if err != nil {
 			b.t.Fatal(err)
@@ -208,18 +232,20 @@ func away(t *testing.T) time.Duration {
 
 // B9: an engine that is away, flapping, late or half open stops what needs it, loses nothing that
 // was acknowledged, and everything goes on within ten seconds of its return. Nothing needs the cache
-// and the graph: verdicts go on without them, and say so where the graph had something to say.
+// and the graph: verdicts go on without them, and say so where the graph had something to say. Nor
+// does anything need the object store: what belongs there waits in the database.
 func TestB9EnginesComeAndGo(t *testing.T) {
 	b := newBehind(t)
 	if err := b.offer(30*time.Second, 200); err != nil {
 		t.Fatal(err)
 	}
 	b.settled(t, time.Minute)
-	for _, engine := range []string{"kafka", "postgres", "redis", "neo4j"} {
+	for _, engine := range []string{"kafka", "postgres", "redis", "neo4j", "s3"} {
 		p := b.proxies[engine]
 		if p == nil {
 			continue
 		}
+		b.large = engine == "s3"
 		needed := engine == "kafka" || engine == "postgres"
 		for _, fault := range []struct {
 			name string
@@ -237,7 +263,11 @@ func TestB9EnginesComeAndGo(t *testing.T) {
 				if err := b.offer(30*time.Second, 300); err != nil {
 					t.Fatal(err)
 				}
-				ctx, cancel := context.WithTimeout(t.Context(), away(t))
+				length := away(t)
+				if engine == "s3" {
+					length += 8 * time.Second // the first writer waits for the store
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), length)
 				defer cancel()
 				if err := fault.set(ctx); err != nil {
 					t.Fatal(err)
@@ -264,6 +294,9 @@ func TestB9EnginesComeAndGo(t *testing.T) {
 				b.settled(t, 3*time.Minute)
 				t.Logf("%d alerts acknowledged meanwhile, not ready: %v; going on %s after the return, settled after %s",
 					acknowledged, notReady, took.Round(time.Millisecond), time.Since(begin).Round(time.Millisecond))
+				if engine == "s3" {
+					b.delivered(t)
+				}
 				if engine == "kafka" && slices.Contains([]string{"away", "half open"}, fault.name) && acknowledged > 0 {
 					t.Errorf("%d alerts were acknowledged without a bus", acknowledged)
 				}
@@ -303,6 +336,21 @@ func (b *behind) says(t *testing.T, unknown string) {
 	})
 	if err != nil {
 		t.Errorf("no verdict of %d says %s: %v", len(read), unknown, err)
+	}
+}
+
+// delivered waits until no object waits for the store.
+func (b *behind) delivered(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	var left queue.Depth
+	err := b.node.poll(ctx, func() (_ bool, err error) {
+		left, err = queue.Waiting(ctx, b.node.State)
+		return left.Objects == 0 && !b.node.queued.Away(), err
+	})
+	if err != nil {
+		t.Errorf("%d objects wait for the store after its return: %v", left.Objects, err)
 	}
 }
 

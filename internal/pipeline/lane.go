@@ -43,6 +43,12 @@ func (l lane) of(a *alert.Alert) lane {
 	return l
 }
 
+// again is a record that cannot be worked on as long as the object store is away, for the topic of
+// the bulk lane: there it waits, and nobody that goes before waits behind it.
+func again(rec *bus.Record, topic string) bus.Record {
+	return bus.Record{Topic: topic, Key: rec.Key, Value: rec.Value, Headers: rec.Headers}
+}
+
 // Precedence lets the bulk lane stand aside for the others within one process. What bulk work
 // does to a lane ahead is to keep the processors and the writer of the state database busy, which
 // it gives up only between two batches: so while there is work ahead its batches are small, and a

@@ -1,12 +1,18 @@
 package pipeline
 
 import (
+	"context"
+	"log/slog"
+	"reflect"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/aluskort/aluskort/internal/alert"
 	"github.com/aluskort/aluskort/internal/clock"
+	"github.com/aluskort/aluskort/internal/engine/blob"
+	"github.com/aluskort/aluskort/internal/engine/bus"
 )
 
 // TestAFloodGoesIntoTheBulkLane: beyond its share nothing of a sender goes before the rest, until
@@ -129,4 +135,67 @@ func TestBulkStandsAside(t *testing.T) {
 			t.Error("the bulk lane waits for itself")
 		}
 	})
+}
+
+// absent is an object store that does not answer the first reads.
+type absent struct {
+	blob.Store
+	failures int
+}
+
+func (a *absent) Get(context.Context, string, string) ([]byte, error) {
+	if a.failures--; a.failures >= 0 {
+		return nil, blob.ErrUnavailable
+	}
+	return []byte(`{}`), nil
+}
+
+// stored is a record whose native bytes lie in the object store.
+func stored(t *testing.T, id string) bus.Record {
+	t.Helper()
+	b, err := alert.AppendFrame(nil, &alert.Message{Alert: alert.Alert{ID: id, Source: "test", TenantID: "a", Severity: alert.High}, RawRef: "sha256:" + strings.Repeat("0", 64), Fingerprint: "fp1:" + id})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bus.Record{Key: []byte(id), Value: b, Headers: tenantHeader("a")}
+}
+
+// TestWhatNeedsAnAbsentObjectHoldsUpNobody: on the lanes ahead it goes to the bulk lane as it came,
+// where it is waited for; its neighbours go on.
+func TestWhatNeedsAnAbsentObjectHoldsUpNobody(t *testing.T) {
+	fields := func(string, []byte) (alert.Fields, error) { return alert.Fields{}, nil }
+	for _, l := range lanes {
+		t.Run("parser "+l.raw, func(t *testing.T) {
+			p := &Parser{Stage: Stage{Clock: hasty{}, Log: slog.New(slog.DiscardHandler)}, Entities: swelling(1), Fields: fields, Blobs: &absent{failures: 3}}
+			rec := stored(t, "1")
+			work, err := p.parse(t.Context(), l, bus.Batch{Records: []bus.Record{rec, frame(t, "2")}})
+			if err != nil || len(work.out) != 2 || len(work.letters) != 0 {
+				t.Fatalf("%v: %+v", err, work)
+			}
+			moved := bus.Record{Topic: bus.AlertsRawBulk, Key: rec.Key, Value: rec.Value, Headers: rec.Headers}
+			if got := reflect.DeepEqual(work.out[0], moved); got != l.ahead {
+				t.Errorf("moved to the bulk lane: %v; %+v", got, work.out[0])
+			}
+			if !l.ahead && work.out[0].Topic != l.normalized || work.out[1].Topic != l.normalized {
+				t.Errorf("went to %s and %s", work.out[0].Topic, work.out[1].Topic)
+			}
+		})
+	}
+}
+
+// The orchestrator does the same, and gives the alert its verdict when the object is there again.
+func TestAVerdictWaitsForItsObjectInTheBulkLane(t *testing.T) {
+	p := openPath(t, weights{})
+	p.Blobs = &absent{failures: 2}
+	rec := stored(t, "1")
+	rec.Topic = bus.AlertsNormalized
+	if err := p.Bus.Produce(t.Context(), []bus.Record{rec, normalised(t, "2", "two")}); err != nil {
+		t.Fatal(err)
+	}
+	p.run(t, 2)
+	for _, id := range []string{"1", "2"} {
+		if _, err := p.Engine.Locate(t.Context(), "a", "test", id); err != nil {
+			t.Errorf("alert %s: %v", id, err)
+		}
+	}
 }

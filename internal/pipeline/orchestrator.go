@@ -164,7 +164,7 @@ func (o *Orchestrator) run(ctx context.Context, l lane) error {
 			o.Precedence.begin(l)
 			o.Precedence.aside(ctx, l)
 			o.begin()
-			ev, err := o.evaluate(ctx, batch)
+			ev, err := o.evaluate(ctx, l, batch)
 			if err != nil {
 				o.end()
 				return ended(ctx, err)
@@ -203,15 +203,20 @@ func (o *Orchestrator) run(ctx context.Context, l lane) error {
 	return errors.Join(g.Wait(), consumer.Close())
 }
 
-func (o *Orchestrator) evaluate(ctx context.Context, batch bus.Batch) (ev evaluated, err error) {
+func (o *Orchestrator) evaluate(ctx context.Context, l lane, batch bus.Batch) (ev evaluated, err error) {
 	ev = evaluated{batch: batch, origin: make(map[*alert.Message]*bus.Record, len(batch.Records))}
 	var b orchestrate.Batch
 	var letters []bus.DeadLetter
+	var later []bus.Record
 	for i := range batch.Records {
 		rec := &batch.Records[i]
-		m, err := o.decode(ctx, rec)
+		m, err := o.decode(ctx, l, rec)
 		if ctx.Err() != nil {
 			return ev, ctx.Err()
+		}
+		if errors.Is(err, blob.ErrUnavailable) {
+			later = append(later, again(rec, bulk.normalized))
+			continue
 		}
 		if err != nil {
 			letters = append(letters, letterOf(rec, err))
@@ -225,6 +230,11 @@ func (o *Orchestrator) evaluate(ctx context.Context, batch bus.Batch) (ev evalua
 	}
 	if ev.work, err = o.Engine.Evaluate(ctx, b); err != nil {
 		return ev, err
+	}
+	if len(later) > 0 {
+		if err := o.retry(ctx, bulk.normalized, nil, func() error { return o.Bus.Produce(ctx, later) }); err != nil {
+			return ev, err
+		}
 	}
 	return ev, o.bury(ctx, append(letters, ev.letters(ev.work.Refused)...))
 }
@@ -272,14 +282,16 @@ func (o *Orchestrator) bury(ctx context.Context, letters []bus.DeadLetter) error
 }
 
 // decode reads a message and fetches native bytes that did not travel along, for the evidence;
-// the stored document keeps only their reference.
-func (o *Orchestrator) decode(ctx context.Context, rec *bus.Record) (*alert.Message, error) {
+// the stored document keeps only their reference. Only the bulk lane waits for an object store that
+// is away; on others that is blob.ErrUnavailable.
+func (o *Orchestrator) decode(ctx context.Context, l lane, rec *bus.Record) (*alert.Message, error) {
 	m, err := alert.DecodeFrame(rec.Value)
 	if err != nil || m.RawRef == "" {
 		return m, err
 	}
 	var raw []byte
-	err = o.retry(ctx, "object store", func(err error) bool { return !errors.Is(err, blob.ErrUnavailable) }, func() error {
+	final := func(err error) bool { return l.ahead || !errors.Is(err, blob.ErrUnavailable) }
+	err = o.retry(ctx, "object store", final, func() error {
 		raw, err = o.Blobs.Get(ctx, m.Alert.TenantID, m.RawRef)
 		return err
 	})

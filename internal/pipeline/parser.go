@@ -102,6 +102,10 @@ func (p *Parser) parse(ctx context.Context, l lane, batch bus.Batch) (*parsed, e
 	err := parallel.For(len(batch.Records), func(i int) error {
 		one := func() (bus.Record, error) { return p.one(ctx, l, &batch.Records[i]) }
 		rec, err := guarded(one)
+		if errors.Is(err, blob.ErrUnavailable) && l.ahead {
+			work.out[i] = again(&batch.Records[i], bulk.raw)
+			return nil
+		}
 		if errors.Is(err, blob.ErrUnavailable) {
 			return p.retry(ctx, "object store", func(err error) bool { return !errors.Is(err, blob.ErrUnavailable) }, func() error {
 				work.out[i], err = guarded(one)
@@ -153,8 +157,8 @@ func reasonOf(err error) string {
 // maxFrame is the largest message that leaves the parser; it leaves room for key and headers.
 const maxFrame = bus.MaxRecordBytes - 4<<10
 
-// one makes the normalised message of one record that came on l. Every error is the record's own fault, but
-// for blob.ErrUnavailable.
+// one makes the normalised message of one record that came on l. Every error is the record's own
+// fault, but for blob.ErrUnavailable.
 func (p *Parser) one(ctx context.Context, l lane, rec *bus.Record) (bus.Record, error) {
 	m, err := p.message(rec)
 	if err != nil {

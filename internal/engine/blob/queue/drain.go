@@ -96,12 +96,30 @@ func (q *Queue) Drain(ctx context.Context) error {
 	return err
 }
 
+// probe asks a store that was away for what it need not have. With nothing in the queue nothing else
+// shows whether it is back: the object whose writer found it away may be on its way into the queue.
+func (q *Queue) probe(ctx context.Context, s blob.Engine) error {
+	patient, cancel := context.WithTimeout(ctx, q.cfg.Patience)
+	defer cancel()
+	_, err := s.Get(patient, probeTenant, blob.Ref(nil))
+	if errors.Is(err, blob.ErrUnavailable) {
+		return err
+	}
+	return nil
+}
+
+// probeTenant is a tenant whose objects nobody has.
+const probeTenant = "aluskort-probe"
+
 func (q *Queue) drain(ctx context.Context, s blob.Engine) error {
 	var stuck error
 	for after := int64(0); ; {
 		c, err := q.next(ctx, after)
 		if err != nil {
 			return err
+		}
+		if len(c.rows) == 0 && after == 0 && q.away.Load() {
+			return q.probe(ctx, s)
 		}
 		if len(c.rows) == 0 {
 			break

@@ -5,7 +5,8 @@
 //   - A write tries the store for some seconds, and the queue after that. While the store is known
 //     to be away it goes to the queue at once. It succeeds when either has the object durably.
 //   - A read looks into the queue first: every process that shares the database finds there what
-//     another one queued.
+//     another one queued. For some seconds after a read that the store did
+//     not answer, a read of something else fails at once.
 //   - The queue is drained in the order in which it was filled. An object leaves it after the store
 //     has taken it; what a crash repeats has the same name and the same bytes.
 //   - The queue is bounded. At the bound a write fails with ErrFull, which is an ErrUnavailable:
@@ -40,7 +41,7 @@ type Config struct {
 	DB store.DB
 	// Bytes bounds what is queued; 0 means 1 GiB.
 	Bytes int64
-	// Patience is how long a write waits for the store before it goes to the queue; 0 means 10 s.
+	// Patience is how long a write waits for the store before it goes to the queue; 0 means 5 s.
 	Patience time.Duration
 	Clock    clock.Clock
 	Log      *slog.Logger
@@ -56,6 +57,8 @@ type Queue struct {
 	closed atomic.Bool
 	// away says that the store failed and was not heard of since.
 	away atomic.Bool
+	// unread is until when, in ns since 1970, reads are not tried: one just failed.
+	unread atomic.Int64
 
 	mu    sync.Mutex // guards store
 	store blob.Engine
@@ -69,7 +72,7 @@ func Open(ctx context.Context, cfg Config) (*Queue, error) {
 		cfg.Bytes = DefaultBytes
 	}
 	if cfg.Patience <= 0 {
-		cfg.Patience = 10 * time.Second
+		cfg.Patience = 5 * time.Second
 	}
 	if cfg.Clock == nil {
 		cfg.Clock = clock.System{}

@@ -409,6 +409,41 @@ func TestRun(t *testing.T) {
 	wantTexts(t, s, refs, "waits")
 }
 
+// A store that a writer found away is away until it answers, also while nothing waits yet.
+func TestAwayUntilItAnswers(t *testing.T) {
+	s, db := newFlaky(t), database(t, "")
+	q := opened(t, Config{DB: db}, s)
+	s.away.Store(true)
+	q.lost(errAwayForTest)
+	if err := q.Drain(t.Context()); !errors.Is(err, blob.ErrUnavailable) || !q.Away() {
+		t.Errorf("drained nothing from a store that is away: %v, away: %t", err, q.Away())
+	}
+	s.away.Store(false)
+	if err := q.Drain(t.Context()); err != nil || q.Away() {
+		t.Errorf("the store is back: %v, away: %t", err, q.Away())
+	}
+}
+
+// After a read that the store did not answer, others fail at once for a while, and what is queued is
+// read all the same.
+func TestReadsDoNotWaitOneAfterTheOther(t *testing.T) {
+	s, db, c := newFlaky(t), database(t, ""), &movable{}
+	q := opened(t, Config{DB: db, Clock: c}, s)
+	there := mustPut(t, q, "there")
+	s.away.Store(true)
+	queued := mustPut(t, q, "queued")
+	if _, err := q.Get(t.Context(), "acme", there[0]); !errors.Is(err, blob.ErrUnavailable) {
+		t.Errorf("read from a store that is away: %v", err)
+	}
+	s.away.Store(false)
+	if _, err := q.Get(t.Context(), "acme", there[0]); !errors.Is(err, errAway) {
+		t.Errorf("asked again at once: %v", err)
+	}
+	wantTexts(t, q, queued, "queued")
+	c.ahead.Add(int64(unreadFor))
+	wantTexts(t, q, there, "there")
+}
+
 // A call whose context has ended is not the fault of the store.
 func TestContextOfTheWriter(t *testing.T) {
 	s, db := newFlaky(t), database(t, "")

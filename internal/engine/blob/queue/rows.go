@@ -70,22 +70,39 @@ func (q *Queue) Get(ctx context.Context, tenant, ref string) ([]byte, error) {
 	if unread == nil || errors.Is(unread, blob.ErrDamaged) {
 		return b, unread
 	}
-	s, err := q.reachIfUnqueued(ctx)
-	if err == nil {
-		b, err = s.Get(ctx, tenant, ref)
-	}
+	b, err := q.fetch(ctx, tenant, ref)
 	if errors.Is(err, blob.ErrNotFound) && errors.Is(unread, blob.ErrUnavailable) {
 		return nil, unread // it may be in the queue, which nobody can look into now
 	}
 	return b, err
 }
 
-// reachIfUnqueued is the store; where a loop opens it, readers do not.
-func (q *Queue) reachIfUnqueued(ctx context.Context) (blob.Engine, error) {
+// unreadFor is how long after a read that the store did not answer others fail at once.
+const unreadFor = 5 * time.Second
+
+// fetch reads from the store, for as long as a write would wait for it.
+func (q *Queue) fetch(ctx context.Context, tenant, ref string) ([]byte, error) {
 	if q.cfg.DB == nil {
-		return q.reach(ctx)
+		s, err := q.reach(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return s.Get(ctx, tenant, ref)
 	}
-	return q.inner()
+	if q.cfg.Clock.Now().UnixNano() < q.unread.Load() {
+		return nil, errAway
+	}
+	s, err := q.inner()
+	if err != nil {
+		return nil, err
+	}
+	patient, cancel := context.WithTimeout(ctx, q.cfg.Patience)
+	defer cancel()
+	b, err := s.Get(patient, tenant, ref)
+	if errors.Is(err, blob.ErrUnavailable) && q.ended(ctx) == nil {
+		q.unread.Store(q.cfg.Clock.Now().Add(unreadFor).UnixNano())
+	}
+	return b, err
 }
 
 // queued reads an object of the queue. ErrNotFound says that it is not there.

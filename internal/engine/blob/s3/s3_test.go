@@ -3,12 +3,8 @@ package s3
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,55 +12,35 @@ import (
 	"time"
 
 	"github.com/minio/minio-go/v7"
-	"github.com/minio/minio-go/v7/pkg/credentials"
 	"go.uber.org/goleak"
 
 	"github.com/aluskort/aluskort/internal/clock"
 	"github.com/aluskort/aluskort/internal/engine/blob"
 	"github.com/aluskort/aluskort/internal/engine/blob/blobtest"
-	"github.com/aluskort/aluskort/internal/engine/enginetest"
+	"github.com/aluskort/aluskort/internal/engine/blob/s3/s3test"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// server is the real server of scripts/engine/s3 and a client beside the engine.
+// server is the real server of scripts/engine/s3, how the engine reaches it, and a client beside
+// the engine.
 type server struct {
+	*s3test.Server
 	cfg Config
 	raw *minio.Client
 }
 
 func real(t testing.TB) *server {
 	t.Helper()
-	u, err := url.Parse(enginetest.Address(t, "s3"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	secret, _ := u.User.Password()
-	transport := &http.Transport{}
-	t.Cleanup(transport.CloseIdleConnections)
-	raw, err := minio.New(u.Host, &minio.Options{
-		Creds: credentials.NewStaticV4(u.User.Username(), secret, ""), Region: "us-east-1", Transport: transport,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &server{raw: raw, cfg: Config{
-		Endpoint: u.Scheme + "://" + u.Host, PathStyle: true, AccessKey: u.User.Username(), SecretKey: secret,
-	}}
+	s := s3test.Open(t)
+	return &server{Server: s, raw: s.Client, cfg: Config{Endpoint: s.Scheme + "://" + s.Host, PathStyle: true, AccessKey: s.User, SecretKey: s.Secret}}
 }
 
 // bucket makes a new bucket and returns a configuration for it.
 func (s *server) bucket(t testing.TB, locking bool) Config {
 	t.Helper()
 	cfg := s.cfg
-	name := make([]byte, 8)
-	if _, err := rand.Read(name); err != nil {
-		t.Fatal(err)
-	}
-	cfg.Bucket = "test-" + hex.EncodeToString(name)
-	if err := s.raw.MakeBucket(t.Context(), cfg.Bucket, minio.MakeBucketOptions{ObjectLocking: locking}); err != nil {
-		t.Fatal(err)
-	}
+	cfg.Bucket = s.Bucket(t, locking)
 	return cfg
 }
 
