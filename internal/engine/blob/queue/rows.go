@@ -80,7 +80,7 @@ func (q *Queue) Get(ctx context.Context, tenant, ref string) ([]byte, error) {
 // unreadFor is how long after a read that the store did not answer others fail at once.
 const unreadFor = 5 * time.Second
 
-// fetch reads from the store, for as long as a write would wait for it.
+// fetch reads from the store for as long as something comes: a large object may take its time.
 func (q *Queue) fetch(ctx context.Context, tenant, ref string) ([]byte, error) {
 	if q.cfg.DB == nil {
 		s, err := q.reach(ctx)
@@ -96,9 +96,7 @@ func (q *Queue) fetch(ctx context.Context, tenant, ref string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	patient, cancel := context.WithTimeout(ctx, q.cfg.Patience)
-	defer cancel()
-	b, err := s.Get(patient, tenant, ref)
+	b, err := s.Get(ctx, tenant, ref)
 	if errors.Is(err, blob.ErrUnavailable) && q.ended(ctx) == nil {
 		q.unread.Store(q.cfg.Clock.Now().Add(unreadFor).UnixNano())
 	}
