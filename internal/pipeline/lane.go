@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/aluskort/aluskort/internal/alert"
 	"github.com/aluskort/aluskort/internal/clock"
+	"github.com/aluskort/aluskort/internal/engine/blob"
 	"github.com/aluskort/aluskort/internal/engine/bus"
 )
 
@@ -47,6 +49,24 @@ func (l lane) of(a *alert.Alert) lane {
 // the bulk lane: there it waits, and nobody that goes before waits behind it.
 func again(rec *bus.Record, topic string) bus.Record {
 	return bus.Record{Topic: topic, Key: rec.Key, Value: rec.Value, Headers: rec.Headers}
+}
+
+// readWithin bounds how long a lane ahead waits for one object; the bulk lane waits for as long as
+// something comes.
+const readWithin = 5 * time.Second
+
+// read fetches native bytes for an alert of the lane.
+func (l lane) read(ctx context.Context, s blob.Store, tenant, ref string) ([]byte, error) {
+	if !l.ahead {
+		return s.Get(ctx, tenant, ref)
+	}
+	patient, cancel := context.WithTimeout(ctx, readWithin)
+	defer cancel()
+	b, err := s.Get(patient, tenant, ref)
+	if err != nil && patient.Err() != nil && ctx.Err() == nil {
+		err = fmt.Errorf("%w: no answer within %s: %w", blob.ErrUnavailable, readWithin, err)
+	}
+	return b, err
 }
 
 // Precedence lets the bulk lane stand aside for the others within one process. What bulk work

@@ -292,7 +292,7 @@ func (o *Orchestrator) decode(ctx context.Context, l lane, rec *bus.Record) (*al
 	var raw []byte
 	final := func(err error) bool { return l.ahead || !errors.Is(err, blob.ErrUnavailable) }
 	err = o.retry(ctx, "object store", final, func() error {
-		raw, err = o.Blobs.Get(ctx, m.Alert.TenantID, m.RawRef)
+		raw, err = l.read(ctx, o.Blobs, m.Alert.TenantID, m.RawRef)
 		return err
 	})
 	if err != nil {

@@ -166,7 +166,7 @@ func (p *Parser) one(ctx context.Context, l lane, rec *bus.Record) (bus.Record, 
 	}
 	raw := m.Alert.RawPayload
 	if m.RawRef != "" {
-		if raw, err = p.Blobs.Get(ctx, m.Alert.TenantID, m.RawRef); err != nil {
+		if raw, err = l.read(ctx, p.Blobs, m.Alert.TenantID, m.RawRef); err != nil {
 			return bus.Record{}, err
 		}
 	}
