@@ -87,6 +87,16 @@ func (c *benchPipelineCmd) Run(e *env, flags *cli) error {
 	return c.print(e.stdout, report)
 }
 
+// printLine prints a report as one line of JSON.
+func printLine(w io.Writer, report any) error {
+	b, err := json.Marshal(report)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(append(b, '\n'))
+	return err
+}
+
 // writeAllocations writes the profile of all that was allocated so far; without a file it does
 // nothing.
 func writeAllocations(path string) error {
@@ -150,12 +160,7 @@ func (c *benchPipelineCmd) finish(ctx context.Context, e *env, n *app.Node, r *b
 
 func (c *benchPipelineCmd) print(w io.Writer, r *bench.Report) error {
 	if c.JSON {
-		b, err := json.Marshal(r)
-		if err != nil {
-			return err
-		}
-		_, err = w.Write(append(b, '\n'))
-		return err
+		return printLine(w, r)
 	}
 	_, err := fmt.Fprintf(w, `%d alerts in %.2f s: %.0f alerts/s on %d CPUs, %d rules
   verdict durable    p50 %.0f ms, p95 %.0f ms, p99 %.0f ms

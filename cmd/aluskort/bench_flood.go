@@ -8,8 +8,6 @@ import (
 	"net"
 	"time"
 
-	"github.com/go-json-experiment/json"
-
 	"github.com/aluskort/aluskort/internal/api/token"
 	"github.com/aluskort/aluskort/internal/app"
 	"github.com/aluskort/aluskort/internal/auditlog"
@@ -147,12 +145,7 @@ func alertIDs(out []orchestrate.Outcome) []string {
 
 func (c *benchFloodCmd) print(w io.Writer, r *bench.FloodReport) error {
 	if c.JSON {
-		b, err := json.Marshal(r)
-		if err != nil {
-			return err
-		}
-		_, err = w.Write(append(b, '\n'))
-		return err
+		return printLine(w, r)
 	}
 	what := "critical alerts"
 	if c.Watch == watchTenant {
