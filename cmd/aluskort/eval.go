@@ -213,7 +213,7 @@ func readRecords(r io.Reader, name string) ([][]byte, error) {
 }
 
 func printIndented(w io.Writer, v any) error {
-	b, err := json.Marshal(v, jsontext.WithIndent("  "))
+	b, err := json.Marshal(v, json.Deterministic(true), jsontext.WithIndent("  "))
 	if err != nil {
 		return err
 	}

@@ -83,25 +83,39 @@ func (c *Canoniser) Text(s string) Text {
 	return t
 }
 
-// plain reports whether s is ASCII without control characters other than layout.
+// plain reports whether s is ASCII without control characters other than layout. It looks at eight
+// bytes at a time, and at each of them only where one may be neither.
 func plain(s string) bool {
-	i := 0
-	for ; i+8 <= len(s); i += 8 {
-		if (s[i]|s[i+1]|s[i+2]|s[i+3]|s[i+4]|s[i+5]|s[i+6]|s[i+7])&0x80 != 0 {
+	for len(s) >= 8 {
+		if odd(eight(s)) && !plainBytes(s[:8]) {
 			return false
 		}
+		s = s[8:]
 	}
-	for ; i < len(s); i++ {
-		if s[i] >= 0x80 {
-			return false
-		}
-	}
+	return plainBytes(s)
+}
+
+func plainBytes(s string) bool {
 	for i := 0; i < len(s); i++ {
-		if b := s[i]; (b < ' ' && b != '\n' && b != '\r' && b != '\t') || b == 0x7f {
+		if b := s[i]; b >= 0x7f || (b < ' ' && b != '\n' && b != '\r' && b != '\t') {
 			return false
 		}
 	}
 	return true
+}
+
+// eight is the first eight bytes of s as one number.
+func eight(s string) uint64 {
+	_ = s[7]
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+}
+
+// odd reports whether one of eight bytes is below a space, above ~, or not ASCII: where none is,
+// neither subtracting a space from each nor adding one sets a highest bit.
+func odd(v uint64) bool {
+	const each = 0x0101010101010101
+	return (v|(v-each*' ')|(v+each))&(each<<7) != 0
 }
 
 // work is a text being rewritten: bytes and where each comes from.

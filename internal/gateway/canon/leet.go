@@ -9,9 +9,9 @@ type leetRun struct {
 // leetGap is how far apart the words of one run may be.
 const leetGap = 64
 
-// leetWord notes the word s[i:j] if it may be written with digits for letters. What comes first
-// and has two such words is kept.
-func (c *Canoniser) leetWord(s string, i, j int, l *leetRun) {
+// word notes the word s[i:j] if it may be written with digits for letters. What comes first and has
+// two such words is kept.
+func (l *leetRun) word(s string, i, j int) {
 	if j-i < 3 || l.done || !leetLike(s[i:j]) {
 		return
 	}

@@ -20,7 +20,9 @@ const (
 	isURL64                    // - and _
 	isHex
 	isLetter
-	isMark // begins or may begin an escape
+	isDigit
+	isMark      // begins or may begin an escape
+	isSeparator // may stand between the letters of a word that are written apart
 )
 
 func byteClasses() (t [256]class) {
@@ -28,7 +30,9 @@ func byteClasses() (t [256]class) {
 		switch c := byte(b); {
 		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z':
 			t[b] = isBase64 | isLetter
-		case c >= '0' && c <= '9', c == '+', c == '/':
+		case c >= '0' && c <= '9':
+			t[b] = isBase64 | isDigit
+		case c == '+', c == '/':
 			t[b] = isBase64
 		case c == '-', c == '_':
 			t[b] = isURL64
@@ -38,6 +42,9 @@ func byteClasses() (t [256]class) {
 		if hexValue(byte(b)) >= 0 {
 			t[b] |= isHex
 		}
+	}
+	for _, b := range []byte(" .-_*|/,~+") {
+		t[b] |= isSeparator
 	}
 	return t
 }
@@ -166,20 +173,21 @@ type adder func(how, text string, start, end int)
 // run looks at the run of base64 or hexadecimal characters that begins at i and returns where
 // it ends.
 func (c *Canoniser) run(s string, i int, leet *leetRun, add adder) int {
-	j, all, url := i, ^class(0), false
+	j, all, some := i, ^class(0), class(0)
 	for j < len(s) {
 		cl := c.bytes[s[j]]
 		if cl&(isBase64|isURL64) == 0 {
 			break
 		}
-		if cl&isURL64 != 0 {
-			url = true
-		}
 		all &= cl
+		some |= cl
 		j++
 	}
+	url := some&isURL64 != 0
 	if j-i < minRun {
-		c.leetWord(s, i, j, leet)
+		if some&(isLetter|isDigit) == isLetter|isDigit {
+			leet.word(s, i, j)
+		}
 		if all&isHex != 0 && j-i == 2 {
 			return c.hexPairs(s, i, add)
 		}
@@ -292,13 +300,18 @@ func (c *Canoniser) hexPairs(s string, i int, add adder) int {
 
 // spaced opens words whose letters stand apart: i g n o r e, i.g.n.o.r.e.
 func (c *Canoniser) spaced(s string, add adder) {
-	for i := 0; i+2*spacedOf < len(s); {
-		if c.bytes[s[i]]&isLetter == 0 || c.bytes[s[i+2]]&isLetter == 0 || !separator(s[i+1]) || i > 0 && c.bytes[s[i-1]]&isLetter != 0 {
+	for i := 1; i+2*spacedOf-1 < len(s); {
+		if c.bytes[s[i]]&isSeparator == 0 || !c.single(s, i-1) || c.bytes[s[i+1]]&isLetter == 0 {
 			i++
 			continue
 		}
-		i = c.spacedFrom(s, i, add)
+		i = c.spacedFrom(s, i-1, add) + 1
 	}
+}
+
+// single reports whether s[i] is a letter and no other is before it.
+func (c *Canoniser) single(s string, i int) bool {
+	return (i == 0 || c.bytes[s[i-1]]&isLetter == 0) && c.bytes[s[i]]&isLetter != 0
 }
 
 func (c *Canoniser) spacedFrom(s string, i int, add adder) int {
@@ -328,14 +341,6 @@ func (c *Canoniser) spacedFrom(s string, i int, add adder) int {
 		add("spaced", strings.TrimRight(string(sb), " "), i, min(j, len(s)))
 	}
 	return max(j, i+1)
-}
-
-func separator(b byte) bool {
-	switch b {
-	case ' ', '.', '-', '_', '*', '|', '/', ',', '~', '+':
-		return true
-	}
-	return false
 }
 
 // readable reports whether b looks like text: valid, printable, with letters.

@@ -161,34 +161,40 @@ const (
 
 // symbols turns characters into what the automata and the n-grams read.
 type symbols struct {
-	word [128]byte // Latin automaton
-	gram [128]byte // n-grams
-	base [0x250]byte
-	more [0x100]byte // 1E00 to 1EFF
+	// ascii is, for each character, its symbol, what stands for it in n-grams (at gramAt) and its
+	// kind (at kindAt), in one number.
+	ascii [256]uint32
+	base  [0x250]byte
+	more  [0x100]byte // 1E00 to 1EFF
 }
+
+const (
+	gramAt = 8
+	kindAt = 16
+	// The kinds: capitals, small letters, and what the fast loop leaves to the other. A capital
+	// behind a small letter is a hump.
+	hump    = 1
+	below   = 2
+	special = 4
+)
 
 func newSymbols() *symbols {
 	s := &symbols{}
-	for b := range 128 {
-		c := byte(b)
-		s.gram[b] = c
-		switch {
+	for b := range 256 {
+		word, gram, kind := uint32(spaceSymbol), uint32(b), uint32(0)
+		switch c := byte(b); {
 		case c >= 'a' && c <= 'z':
-			s.word[b] = c - 'a' + 1
+			word, kind = uint32(c-'a'+1), below
 		case c >= 'A' && c <= 'Z':
-			s.word[b] = c - 'A' + 1
-			s.gram[b] = c + 'a' - 'A'
+			word, gram, kind = uint32(c-'A'+1), uint32(c+'a'-'A'), hump
 		case c >= '0' && c <= '9':
-			s.word[b] = c - '0' + 27
-			s.gram[b] = '0'
-		case c == '\'':
-			s.word[b] = noSymbol
-		default:
-			s.word[b] = spaceSymbol
-			if c <= ' ' || c == 0x7f {
-				s.gram[b] = ' '
-			}
+			word, gram = uint32(c-'0'+27), '0'
+		case c == '\'', c >= utf8.RuneSelf:
+			word, kind = noSymbol, special
+		case c <= ' ' || c == 0x7f:
+			gram = ' '
 		}
+		s.ascii[b] = word | gram<<gramAt | kind<<kindAt
 	}
 	for r := rune(0x80); r < 0x250; r++ {
 		s.base[r] = baseLetter(r)
@@ -251,7 +257,7 @@ func (s *symbols) literal(form string) (syms []byte, isLatin bool) {
 		} else {
 			c = s.latin(r)
 		}
-		if w := s.word[c]; w != noSymbol && (w != spaceSymbol || syms[len(syms)-1] != spaceSymbol) {
+		if w := byte(s.ascii[c]); w != noSymbol && (w != spaceSymbol || syms[len(syms)-1] != spaceSymbol) {
 			syms = append(syms, w)
 		}
 	}

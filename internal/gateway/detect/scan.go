@@ -2,6 +2,7 @@ package detect
 
 import (
 	"math"
+	"slices"
 	"unicode"
 	"unicode/utf8"
 )
@@ -40,6 +41,7 @@ type scanner struct {
 
 	stages []progress
 	ring   [maxLiteral]int32
+	seen   []byte // the symbols of n-grams
 	fires  []fire
 	blocks []block
 	// features and blockStart are those of the block that is being read.
@@ -72,119 +74,190 @@ func (s *scanner) scan(text string) {
 	s.fires, s.blocks, s.features = s.fires[:0], s.blocks[:0], bitset{}
 	clear(s.stages)
 	s.structures(text)
-	var (
-		sym      = s.lex.symbols
-		latin    = s.lex.latin
-		next     = latin.next
-		loud     = latin.loud
-		grams    = s.grams
-		state    = int(next[spaceSymbol]) // as after a space
-		far      int                      // state of the foreign automaton
-		space    = true
-		history  uint64
-		prevGram byte = ' '
-		sum      int32
-		n        int32 // symbols of the automata so far
-		counted  int32 // symbols of n-grams so far
-		words    = words{text: text}
-		pending  = s.found
-	)
+	s.seen = slices.Grow(s.seen[:0], len(text))[:len(text)]
 	s.ring[0], s.blockStart = 0, 0
+	r := reader{scanner: s, text: text, words: words{text: text}, state: int(s.lex.latin.next[spaceSymbol]), last: spaceSymbol}
+	pending := s.found
 	for i := 0; i < len(text); {
-		b := text[i]
-		at := int32(i)
-		var w, g byte
-		if b < utf8.RuneSelf {
-			w, g = sym.word[b], sym.gram[b]
-			if b-'A' < 26 && !space && words.splits(i) {
-				n++
-				s.ring[n&(maxLiteral-1)] = at
-				state = int(next[state<<6])
-				if state >= loud {
-					s.emit(latin, state, n, at)
-				}
+		stop := len(text)
+		for len(pending) > 0 {
+			if stop = int(pending[0].start); stop > i {
+				break
 			}
-			if far != 0 && w == spaceSymbol {
-				far = int(s.lex.foreign.next[far<<8|' '])
-			}
-			i++
-		} else {
-			r, size := utf8.DecodeRuneInString(text[i:])
-			i += size
-			switch l := sym.latin(r); {
-			case l != 0:
-				w, g = sym.word[l], l
-			case r == '’' || r == 'ʼ':
-				w, g = noSymbol, '\''
-			default:
-				if !space {
-					n++
-					s.ring[n&(maxLiteral-1)] = at
-					state, space = int(next[state<<6]), true
-					if state >= loud {
-						s.emit(latin, state, n, at)
-					}
-				}
-				n++
-				s.ring[n&(maxLiteral-1)] = at
-				far = s.step(far, unicode.ToLower(r), n, at)
-				w, g = noSymbol, byte(r)|0x80
-			}
-		}
-		for len(pending) > 0 && pending[0].start <= at {
 			s.fire(pending[0])
-			pending = pending[1:]
+			pending, stop = pending[1:], len(text)
 		}
-		if w != noSymbol && (w != spaceSymbol || !space) {
-			n++
-			s.ring[n&(maxLiteral-1)] = at
-			state = int(next[state<<6|int(w)])
-			space = w == spaceSymbol
-			if state >= loud {
-				s.emit(latin, state, n, at+1)
-			}
+		if r.far == 0 {
+			i = r.plain(i, stop)
 		}
-		if g == ' ' && prevGram == ' ' {
-			continue
-		}
-		prevGram = g
-		history = history<<8 | uint64(g)
-		i3 := (history & 0xffffff) * mul3 >> (64 - gramBits)
-		i4 := (history & 0xffffffff) * mul4 >> (64 - gramBits)
-		i5 := (history & 0xffffffffff) * mul5 >> (64 - gramBits)
-		sum += int32(grams[i3]) + int32(grams[i4]) + int32(grams[i5])
-		if s.indices != nil {
-			s.collect(uint32(i3), uint32(i4), uint32(i5))
-		}
-		if counted++; counted&(1<<blockBits-1) == 0 {
-			s.close(sum, 1<<blockBits, at+1)
-			sum = 0
+		if i < stop {
+			i = r.other(i)
 		}
 	}
-	if !space {
-		n++
-		s.ring[n&(maxLiteral-1)] = int32(len(text))
-		state = int(next[state<<6])
-		if state >= loud {
-			s.emit(latin, state, n, int32(len(text)))
-		}
+	if r.last != spaceSymbol {
+		r.symbol(spaceSymbol, len(text), len(text))
 	}
 	for _, p := range pending {
 		s.fire(p)
 	}
-	if rest := counted & (1<<blockBits - 1); rest > 0 || len(s.blocks) == 0 || s.features != (bitset{}) {
-		s.close(sum, rest, int32(len(text)))
+	if rest := r.counted & (1<<blockBits - 1); rest > 0 || len(s.blocks) == 0 || s.features != (bitset{}) {
+		s.close(int32(rest), int32(len(text)))
+	}
+	s.weigh()
+}
+
+// reader is where one scan has come to.
+type reader struct {
+	*scanner
+	text  string
+	words words
+
+	state   int    // of the Latin automaton, which begins as after a space
+	far     int    // of the foreign automaton
+	last    uint32 // last symbol of the Latin automaton
+	small   uint32 // hump when the last character was a small letter
+	n       int32  // symbols of the automata so far
+	counted int    // symbols of n-grams so far
+}
+
+// plain reads ASCII from i up to stop, and returns where there is something else. It is the
+// hottest loop of the gateway, so the state is in variables, and nearly all its branches always go
+// the same way.
+func (r *reader) plain(i, stop int) int {
+	var (
+		text    = r.text[:stop]
+		table   = &r.lex.symbols.ascii
+		next    = r.lex.latin.next
+		loud    = r.lex.latin.loud
+		ring    = &r.ring
+		seen    = r.seen
+		state   = r.state
+		last    = r.last
+		small   = r.small
+		n       = r.n
+		counted = r.counted
+	)
+	for ; i < len(text); i++ {
+		e := table[text[i]]
+		if e>>kindAt&(small|special) != 0 && (e>>kindAt&special != 0 || r.words.splits(i)) {
+			break
+		}
+		w := e & 0xff
+		if w|last == spaceSymbol {
+			// Only the first of several spaces counts; of other characters that separate, all do
+			// among the n-grams.
+			if e>>gramAt&0xff == ' ' && (counted == 0 || seen[counted-1] == ' ') {
+				small = 0
+				continue
+			}
+		} else {
+			n++
+			ring[n&(maxLiteral-1)] = int32(i)
+			state = int(next[state<<6|int(w)])
+			last = w
+			if state >= loud {
+				r.emit(r.lex.latin, state, n, int32(i+1))
+			}
+		}
+		small = e >> (kindAt + 1) & hump
+		seen[counted] = byte(e >> gramAt)
+		if counted++; counted&(1<<blockBits-1) == 0 {
+			r.close(1<<blockBits, int32(i+1))
+		}
+	}
+	r.state, r.last, r.small, r.n, r.counted = state, last, small, n, counted
+	return i
+}
+
+// other reads the character at i, whatever it is, and returns where the next one begins.
+func (r *reader) other(i int) int {
+	s, sym, at := r.scanner, r.lex.symbols, i
+	var w, g byte
+	if b := r.text[i]; b < utf8.RuneSelf {
+		e := sym.ascii[b]
+		w, g = byte(e), byte(e>>gramAt)
+		if r.small != 0 && e>>kindAt&hump != 0 && r.words.splits(i) {
+			r.symbol(spaceSymbol, at, at)
+		}
+		r.small = e >> (kindAt + 1) & hump
+		if r.far != 0 && w == spaceSymbol {
+			r.far = int(s.lex.foreign.next[r.far<<8|' '])
+		}
+		i++
+	} else {
+		c, size := utf8.DecodeRuneInString(r.text[i:])
+		r.small = 0
+		i += size
+		switch l := sym.latin(c); {
+		case l != 0:
+			w, g = byte(sym.ascii[l]), l
+		case c == '’' || c == 'ʼ':
+			w, g = noSymbol, '\''
+		default:
+			if r.last != spaceSymbol {
+				r.symbol(spaceSymbol, at, at)
+				r.last = spaceSymbol
+			}
+			r.n++
+			s.ring[r.n&(maxLiteral-1)] = int32(at)
+			r.far = s.step(r.far, unicode.ToLower(c), r.n, int32(at))
+			w, g = noSymbol, byte(c)|0x80
+		}
+	}
+	if w != noSymbol && (w != spaceSymbol || r.last != spaceSymbol) {
+		r.symbol(w, at, at+1)
+		r.last = uint32(w)
+	}
+	if g == ' ' && (r.counted == 0 || s.seen[r.counted-1] == ' ') {
+		return i
+	}
+	s.seen[r.counted] = g
+	if r.counted++; r.counted&(1<<blockBits-1) == 0 {
+		s.close(1<<blockBits, int32(at+1))
+	}
+	return i
+}
+
+// symbol feeds the Latin automaton a symbol that stands at a place; what it completes ends at end.
+func (r *reader) symbol(w byte, at, end int) {
+	r.n++
+	r.ring[r.n&(maxLiteral-1)] = int32(at)
+	r.state = int(r.lex.latin.next[r.state<<6|int(w)])
+	if r.state >= r.lex.latin.loud {
+		r.emit(r.lex.latin, r.state, r.n, int32(end))
+	}
+}
+
+// weigh adds up the weights of the n-grams of every block. Apart from the automaton it is a loop
+// without a branch, which the processor overlaps with itself.
+func (s *scanner) weigh() {
+	grams := (*[1 << gramBits]int8)(s.grams)
+	seen, history := s.seen, uint64(0)
+	for k := range s.blocks {
+		b := &s.blocks[k]
+		var sum int32
+		for _, g := range seen[:b.n] {
+			history = history<<8 | uint64(g)
+			i3 := (history & 0xffffff) * mul3 >> (64 - gramBits)
+			i4 := (history & 0xffffffff) * mul4 >> (64 - gramBits)
+			i5 := (history & 0xffffffffff) * mul5 >> (64 - gramBits)
+			sum += int32(grams[i3]) + int32(grams[i4]) + int32(grams[i5])
+			if s.indices != nil {
+				s.collect(k, uint32(i3), uint32(i4), uint32(i5))
+			}
+		}
+		b.sum = sum
+		seen = seen[b.n:]
 	}
 }
 
 // close ends a block at a place.
-func (s *scanner) close(sum, n, at int32) {
-	s.blocks = append(s.blocks, block{sum: sum, n: n, start: s.blockStart, end: at, features: s.features})
+func (s *scanner) close(n, at int32) {
+	s.blocks = append(s.blocks, block{n: n, start: s.blockStart, end: at, features: s.features})
 	s.features, s.blockStart = bitset{}, at
 }
 
-func (s *scanner) collect(a, b, c uint32) {
-	k := len(s.blocks)
+func (s *scanner) collect(k int, a, b, c uint32) {
 	for len(*s.indices) <= k {
 		*s.indices = append(*s.indices, nil)
 	}
@@ -255,11 +328,8 @@ type words struct {
 	split  bool
 }
 
-// splits reports whether the capital at i begins a word of its own.
+// splits reports whether the capital at i, behind a small letter, begins a word of its own.
 func (w *words) splits(i int) bool {
-	if i == 0 || w.text[i-1]-'a' >= 26 {
-		return false
-	}
 	if i >= w.judged {
 		w.judge(i)
 	}

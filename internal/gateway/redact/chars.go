@@ -133,6 +133,23 @@ type wordSlot struct {
 	value uint16
 }
 
+// filter says of a hash that it belongs to none of some words, or perhaps to one: most words of a
+// text are neither known nor keywords, and one look says so.
+type filter [1 << 13 / 64]uint64
+
+func (f *filter) set(h uint64) { f[h/64%uint64(len(f))] |= 1 << (h % 64) }
+
+func (f *filter) may(h uint64) bool { return f[h/64%uint64(len(f))]>>(h%64)&1 != 0 }
+
+// add sets what stands for the words of a table.
+func (f *filter) add(t *wordTable) {
+	for i := range t.slots {
+		if s := &t.slots[i]; s.word != "" {
+			f.set(s.hash)
+		}
+	}
+}
+
 func newWordTable(words map[string]uint16) *wordTable {
 	size := 16
 	for size < 4*len(words) {

@@ -53,6 +53,7 @@ type lexicon struct {
 	mask    uint64
 	slots   []bucket
 	entries []entry // by first word, then by value
+	first   filter  // of the first words, and of the keywords
 
 	domains  map[string]bool // internal, lower case
 	suffixes map[string]bool // of the accounts' UPNs: kept apart, since they may belong to guests
@@ -279,6 +280,7 @@ func (l *lexicon) index() {
 		size *= 2
 	}
 	l.mask, l.slots = uint64(size-1), make([]bucket, size)
+	l.first.add(keywords)
 	for n := 0; n < len(l.entries); {
 		word := firstWord(l.entries[n].low)
 		b := bucket{hash: hashRunes(word), first: int32(n)}
@@ -291,6 +293,7 @@ func (l *lexicon) index() {
 			i = (i + 1) & l.mask
 		}
 		l.slots[i] = b
+		l.first.set(b.hash)
 	}
 }
 

@@ -115,33 +115,59 @@ func (w *walker) mixed(i, end int) {
 	}
 }
 
-// word handles the letters and digits text[i:j].
+// word handles the letters and digits text[i:j]. Most words are nothing: what may come of one is
+// told apart by a filter over its hash, by what it is made of and by what comes after it.
 func (w *walker) word(i, j int, h uint64, acc charClass) {
 	text := w.text
+	may := w.known.first.may(h)
+	before, next := w.byteAt(i-1), w.byteAt(j)
 	if len(w.known.entries) > 0 {
-		w.lookUp(i, h)
-		if b := w.byteAt(i - 1); b == '\\' || b == '%' {
+		if may {
+			w.lookUp(i, h)
+		}
+		if before == '\\' || before == '%' {
 			w.escaped(i, j)
 		}
 	}
 	if chars[text[i]]&cDigit != 0 {
 		w.number(i, j, acc)
 	}
-	next := w.byteAt(j)
 	if acc&cLetter != 0 {
-		if v, ok := keywords.find(h, text[i:j]); ok {
-			w.keyword(keyword(v), i, j)
+		if may {
+			if v, ok := keywords.find(h, text[i:j]); ok {
+				w.keyword(keyword(v), i, j)
+			}
 		}
 		if assigns[next] || next == ' ' && (w.byteAt(j+1) == '=' || w.byteAt(j+1) == ':') {
 			w.assigned(i, j)
 		}
-		w.prefixed(i, j, acc)
+		if w.line.active && (before == '-' || before == '/') && w.byteAt(i-2) <= ' ' {
+			w.toolFlag(i, j)
+		}
+		if j-i >= minFormat || chars[next]&cJoin != 0 || next == '+' || next == '/' || next == '=' {
+			w.prefixed(i)
+		}
 	}
-	w.shaped(i, j, acc, next)
+	if next == '-' || next == ':' || next == '.' {
+		w.separated(i, j, acc, next)
+	}
+	if acc&cDigit != 0 && acc&cLetter != 0 && j-i >= 4 {
+		w.accountNumber(i)
+	}
+	if before == '.' && chars[next]&cWord == 0 {
+		w.domainEnd(i, j)
+	}
 }
 
-// shaped tries what a word may be by its form alone.
-func (w *walker) shaped(i, j int, acc charClass, next byte) {
+// accountNumber tries the word at i as an IBAN, which begins with two letters and two digits.
+func (w *walker) accountNumber(i int) {
+	if chars[w.text[i]]&cLetter != 0 && chars[w.text[i+1]]&cLetter != 0 && chars[w.text[i+2]]&cDigit != 0 && chars[w.text[i+3]]&cDigit != 0 {
+		w.iban(i)
+	}
+}
+
+// separated tries what a word before a separator may begin by its form alone.
+func (w *walker) separated(i, j int, acc charClass, next byte) {
 	hex := acc&^(cDigit|cHex|cLetter) == 0 && w.hex(i, j)
 	switch {
 	case next == '-' && hex && j-i == 8:
@@ -156,13 +182,6 @@ func (w *walker) shaped(i, j int, acc charClass, next byte) {
 		w.ciscoMAC(i)
 	case next == ':' && hex && j-i >= 16:
 		w.hashPair(i, j)
-	}
-	if j-i >= 4 && chars[w.text[i]]&cLetter != 0 && chars[w.text[i+1]]&cLetter != 0 &&
-		chars[w.text[i+2]]&cDigit != 0 && chars[w.text[i+3]]&cDigit != 0 {
-		w.iban(i)
-	}
-	if next == ' ' || j == len(w.text) || chars[next]&cWord == 0 {
-		w.domainEnd(i, j)
 	}
 }
 

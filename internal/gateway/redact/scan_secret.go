@@ -261,8 +261,20 @@ var endingsBy = func() (t [256][]int) {
 	return t
 }()
 
+// endingPairs holds their last two bytes: at the last but one, a bit for the last.
+var endingPairs = func() (t [256]uint32) {
+	for k := range endings {
+		e := endings[k].end
+		t[e[len(e)-2]] |= 1 << (e[len(e)-1] - 'a')
+	}
+	return t
+}()
+
 // suffix reads the whole identifier that ends at j and decides by its end.
 func (w *walker) suffix(i, j int) (keyword, bool) {
+	if last := lower[w.text[j-1]] - 'a'; j-i >= 2 && (last >= 26 || endingPairs[lower[w.text[j-2]]]>>last&1 == 0) {
+		return 0, false
+	}
 	start := i
 	for start > 0 && start > j-40 {
 		if c := chars[w.text[start-1]]; c&(cLetter|cDigit|cJoin) == 0 && !(w.text[start-1] == ' ' && start == i && w.accountPhrase(i, j)) {
@@ -754,13 +766,12 @@ var formatFirst = func() (t [256][256 / 64]uint64) {
 	return t
 }()
 
-// prefixed handles tokens with a prefix of their issuer, flags of one letter, and URLs of hooks.
-func (w *walker) prefixed(i, j int, acc charClass) {
-	if w.line.active {
-		if b := w.byteAt(i - 1); w.line.active && (b == '-' || b == '/') && w.byteAt(i-2) <= ' ' && acc&cLetter != 0 {
-			w.toolFlag(i, j)
-		}
-	}
+// minFormat is the length of the shortest of the formats. They are longer than a word only with
+// something in them that joins.
+const minFormat = 20
+
+// prefixed handles tokens with a prefix of their issuer.
+func (w *walker) prefixed(i int) {
 	if i < w.runs || i+2 > len(w.text) || w.byteAt(i+1) == 0 {
 		return
 	}
