@@ -444,6 +444,47 @@ func TestReadsDoNotWaitOneAfterTheOther(t *testing.T) {
 	wantTexts(t, q, there, "there")
 }
 
+// slow is a store that does not answer before the caller gives up, after it waited.
+type slow struct {
+	*flaky
+	clock  *movable
+	waits  time.Duration
+	giveUp context.CancelFunc
+	asked  int
+}
+
+func (s *slow) Get(ctx context.Context, _, _ string) ([]byte, error) {
+	s.asked++
+	s.clock.ahead.Add(int64(s.waits))
+	s.giveUp()
+	return nil, fmt.Errorf("%w: %w", blob.ErrUnavailable, ctx.Err())
+}
+
+// The same holds where the caller gave up, if it had waited for long: else each of several callers
+// waits anew. One that gave up at once says nothing of the store.
+func TestReadsDoNotWaitForAStoreThatNobodyOutwaits(t *testing.T) {
+	for _, tc := range []struct {
+		waits time.Duration
+		asked int
+	}{{3 * time.Second, 1}, {100 * time.Millisecond, 2}} {
+		c := &movable{}
+		s := &slow{flaky: newFlaky(t), clock: c, waits: tc.waits}
+		q := opened(t, Config{DB: database(t, ""), Clock: c}, s)
+		there := mustPut(t, q, "there")
+		for range 2 {
+			ctx, cancel := context.WithCancel(t.Context())
+			s.giveUp = cancel
+			if _, err := q.Get(ctx, "acme", there[0]); !errors.Is(err, blob.ErrUnavailable) {
+				t.Errorf("read from a store that does not answer: %v", err)
+			}
+			cancel()
+		}
+		if s.asked != tc.asked {
+			t.Errorf("asked %d times by callers that gave up after %s, want %d", s.asked, tc.waits, tc.asked)
+		}
+	}
+}
+
 // A call whose context has ended is not the fault of the store.
 func TestContextOfTheWriter(t *testing.T) {
 	s, db := newFlaky(t), database(t, "")

@@ -96,9 +96,12 @@ func (q *Queue) fetch(ctx context.Context, tenant, ref string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	begun := q.cfg.Clock.Now()
 	b, err := s.Get(ctx, tenant, ref)
-	if errors.Is(err, blob.ErrUnavailable) && q.ended(ctx) == nil {
-		q.unread.Store(q.cfg.Clock.Now().Add(unreadFor).UnixNano())
+	now := q.cfg.Clock.Now()
+	// A caller that gave up soon says nothing of the store; one that waited for long does.
+	if errors.Is(err, blob.ErrUnavailable) && !q.closed.Load() && (ctx.Err() == nil || now.Sub(begun) >= q.cfg.Patience/2) {
+		q.unread.Store(now.Add(unreadFor).UnixNano())
 	}
 	return b, err
 }
