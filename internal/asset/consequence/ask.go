@@ -25,14 +25,11 @@ type kept struct {
 	at time.Time
 }
 
-// cache keeps answers, and when the graph may be asked again.
+// cache keeps answers.
 type cache struct {
-	mu      sync.Mutex
-	of      map[key]kept
-	away    error     // why the graph is away
-	next    time.Time // when it is tried again
-	probing bool
-	epoch   int // grows with clear: answers to older questions are not kept
+	mu    sync.Mutex
+	of    map[key]kept
+	epoch int // grows with clear: answers to older questions are not kept
 }
 
 func (c *cache) clear() {
@@ -72,37 +69,6 @@ func (c *cache) put(tenant string, of map[string]graph.Consequence, now time.Tim
 	}
 }
 
-// may reports whether the graph may be asked now: after a failure one caller tries, and not before
-// the pause is over. Otherwise it says why not.
-func (c *cache) may(now time.Time) (bool, string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.away == nil {
-		return true, ""
-	}
-	if c.probing || now.Before(c.next) {
-		return false, reason(c.away)
-	}
-	c.probing = true
-	return true, ""
-}
-
-// told notes how asking went and reports whether that is a change.
-func (c *cache) told(err error, now time.Time) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	changed := (c.away == nil) != (err == nil)
-	c.away, c.next, c.probing = err, now.Add(pause), false
-	return changed
-}
-
-// release lets another caller try, after one that was called off.
-func (c *cache) release() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.probing = false
-}
-
 // ask answers about assets from memory or the graph. The error is only that of an ended context.
 func (s *Source) ask(ctx context.Context, tenant string, ids map[string]bool) (answers, error) {
 	have, ask, epoch := s.kept.get(tenant, ids, s.cfg.Clock.Now())
@@ -110,21 +76,20 @@ func (s *Source) ask(ctx context.Context, tenant string, ids map[string]bool) (a
 	if len(ask) == 0 {
 		return out, nil
 	}
-	ok, why := s.kept.may(s.cfg.Clock.Now())
-	if !ok {
-		out.why = why
+	if !s.away.May(s.cfg.Clock.Now()) {
+		out.why = noAnswer
 		return out, nil
 	}
 	got, err := s.consequences(ctx, tenant, ask)
 	if ctx.Err() != nil {
-		s.kept.release()
+		s.away.Release()
 		return out, ctx.Err()
 	}
-	if s.kept.told(err, s.cfg.Clock.Now()) {
+	if s.away.Told(err, s.cfg.Clock.Now()) {
 		s.changed(err)
 	}
 	if err != nil {
-		out.why = reason(err)
+		out.why = noAnswer
 		return out, nil
 	}
 	s.kept.put(tenant, got, s.cfg.Clock.Now(), epoch)
@@ -165,6 +130,6 @@ func (s *Source) consequences(ctx context.Context, tenant string, ids []string) 
 	return out, nil
 }
 
-// reason is the same for every failure, so that verdicts do not differ by the words of a driver;
+// noAnswer is the same for every failure, so that verdicts do not differ by the words of a driver;
 // the log has those.
-func reason(error) string { return "the asset graph does not answer" }
+const noAnswer = "the asset graph does not answer"

@@ -12,6 +12,7 @@ import (
 
 	"github.com/aluskort/aluskort/internal/alert"
 	"github.com/aluskort/aluskort/internal/asset"
+	"github.com/aluskort/aluskort/internal/engine/absence"
 	"github.com/aluskort/aluskort/internal/engine/graph"
 	"github.com/aluskort/aluskort/internal/evidence"
 	"github.com/aluskort/aluskort/internal/respond"
@@ -219,7 +220,7 @@ func TestGraphAway(t *testing.T) {
 		t.Errorf("an unknown zone: %+v", f)
 	}
 	asked := len(b.graph.asked)
-	b.clock.advance(pause - time.Second)
+	b.clock.advance(absence.Pause - time.Second)
 	b.one(s)
 	if len(b.graph.asked) != asked {
 		t.Error("the graph is asked again at once")
@@ -230,7 +231,7 @@ func TestGraphAway(t *testing.T) {
 		t.Error("the graph is not tried again")
 	}
 	b.graph.err = nil
-	b.clock.advance(pause)
+	b.clock.advance(absence.Pause)
 	if f := b.one(s); f.Blind != "" || len(f.Items) != 2 {
 		t.Errorf("after it came back: %+v", f)
 	}
@@ -260,7 +261,7 @@ func TestGraphThatNeverAnswers(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	b.clock.advance(pause)
+	b.clock.advance(absence.Pause)
 	if _, err := b.Gather(ctx, []evidence.Subject{subject("", named("hmi-01", 1))}); !errors.Is(err, context.Canceled) {
 		t.Errorf("an ended context: %v", err)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/aluskort/aluskort/internal/alert"
 	"github.com/aluskort/aluskort/internal/asset"
 	"github.com/aluskort/aluskort/internal/clock"
+	"github.com/aluskort/aluskort/internal/engine/absence"
 	"github.com/aluskort/aluskort/internal/engine/graph"
 	"github.com/aluskort/aluskort/internal/evidence"
 	"github.com/aluskort/aluskort/internal/id"
@@ -31,8 +32,6 @@ const (
 	maxHosts = 32
 	// fresh is how long an answer of the graph is kept.
 	fresh = 5 * time.Minute
-	// pause is how long the graph is left alone after it failed.
-	pause = 5 * time.Second
 	// patience is how long a batch waits for the graph.
 	patience = 500 * time.Millisecond
 	// maxKept bounds the answers in memory.
@@ -64,6 +63,7 @@ type Config struct {
 type Source struct {
 	cfg  Config
 	kept cache
+	away absence.Absence
 }
 
 var _ evidence.Source = (*Source)(nil)

@@ -38,7 +38,11 @@ func (m *Memory) Index(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	if m.cfg.Vectors != nil {
-		if err := m.move(ctx, list); err != nil {
+		err := m.move(ctx, list)
+		if ctx.Err() == nil {
+			m.heard(err)
+		}
+		if err != nil {
 			if errors.Is(err, vector.ErrNotFound) {
 				m.ensured.Store(false) // the collection was dropped
 			}

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/aluskort/aluskort/internal/clock"
+	"github.com/aluskort/aluskort/internal/engine/absence"
 	"github.com/aluskort/aluskort/internal/engine/store"
 	"github.com/aluskort/aluskort/internal/engine/vector"
 	"github.com/aluskort/aluskort/internal/knowledge/embed"
@@ -48,6 +49,7 @@ type Memory struct {
 	collection vector.Collection
 	wake       chan struct{}
 	ensured    atomic.Bool
+	away       absence.Absence // of the vector engine
 	// generation counts changes that this process knows of.
 	generation atomic.Uint64
 

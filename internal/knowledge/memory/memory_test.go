@@ -16,6 +16,7 @@ import (
 
 	"github.com/aluskort/aluskort/internal/alert"
 	"github.com/aluskort/aluskort/internal/clock"
+	"github.com/aluskort/aluskort/internal/engine/absence"
 	"github.com/aluskort/aluskort/internal/engine/store"
 	"github.com/aluskort/aluskort/internal/engine/store/dbtest"
 	"github.com/aluskort/aluskort/internal/engine/store/schema"
@@ -41,27 +42,35 @@ const tenant = "default"
 type away struct {
 	vector.Engine
 	gone bool
+	// stalls makes a search wait until it is given up; asked counts searches.
+	stalls bool
+	asked  int
 }
 
-var errAway = fmt.Errorf("%w: taken away", vector.ErrUnavailable)
+var errTaken = fmt.Errorf("%w: taken away", vector.ErrUnavailable)
 
 func (a *away) Search(ctx context.Context, tenant, name string, q vector.Query) ([]vector.Hit, error) {
+	a.asked++
+	if a.stalls {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
 	if a.gone {
-		return nil, errAway
+		return nil, errTaken
 	}
 	return a.Engine.Search(ctx, tenant, name, q)
 }
 
 func (a *away) Upsert(ctx context.Context, tenant, name string, p []vector.Point) error {
 	if a.gone {
-		return errAway
+		return errTaken
 	}
 	return a.Engine.Upsert(ctx, tenant, name, p)
 }
 
 func (a *away) EnsureCollection(ctx context.Context, c vector.Collection) error {
 	if a.gone {
-		return errAway
+		return errTaken
 	}
 	return a.Engine.EnsureCollection(ctx, c)
 }
@@ -304,6 +313,50 @@ func TestWithoutTheEngine(t *testing.T) {
 		t.Errorf("with no engine configured: %+v", c)
 	}
 }
+
+// TestAnEngineThatDoesNotAnswer: verdicts wait for the answers, so one question waits half a second
+// and the others find words at once, until the engine is tried again.
+func TestAnEngineThatDoesNotAnswer(t *testing.T) {
+	f := newFixture(t)
+	office := incident(3, "win_office_child", "Office program starts a command interpreter", "T1059.001")
+	f.record(office)
+	f.index()
+	clk := &movable{now: now}
+	f.cfg.Clock = clk
+	f.vectors.stalls = true
+	for range 20 {
+		if a := f.similar(asks(office)); a.Degraded == "" || !slices.Equal(ids(a), []string{office.Investigation}) {
+			t.Fatalf("got %+v", a)
+		}
+	}
+	if f.vectors.asked != 1 {
+		t.Errorf("an engine that does not answer was asked %d times", f.vectors.asked)
+	}
+	f.vectors.stalls = false
+	if a := f.similar(asks(office)); a.Degraded == "" {
+		t.Error("it was asked again at once")
+	}
+	clk.now = clk.now.Add(absence.Pause)
+	if a := f.similar(asks(office)); a.Degraded != "" || !slices.Equal(ids(a), []string{office.Investigation}) {
+		t.Errorf("after the pause: %+v", a)
+	}
+	called, off := context.WithCancel(t.Context())
+	off()
+	if _, err := f.Similar(called, asks(office)); !errors.Is(err, context.Canceled) {
+		t.Errorf("a question that was called off: %v", err)
+	}
+	if a := f.similar(asks(office)); a.Degraded != "" {
+		t.Error("a question that was called off says nothing of the engine")
+	}
+}
+
+// movable is a clock that stands until it is moved.
+type movable struct {
+	clock.System
+	now time.Time
+}
+
+func (m *movable) Now() time.Time { return m.now }
 
 func TestForgotten(t *testing.T) {
 	f := newFixture(t)

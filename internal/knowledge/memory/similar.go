@@ -148,7 +148,7 @@ func (m *Memory) nearest(ctx context.Context, q *Question, text string) ([]found
 	if err != nil {
 		return nil, err
 	}
-	hits, err := m.cfg.Vectors.Search(ctx, q.Tenant, m.collection.Name, vector.Query{
+	hits, err := m.search(ctx, q.Tenant, vector.Query{
 		Vector: vectors[0], Limit: max(fetchAtLeast, overFetch*q.Limit), Threshold: &m.cfg.Nearest, WithPayload: true,
 		Filter: vector.Filter{Must: []vector.Condition{vector.Match(keyModel, m.cfg.Embedder.Model().String()), vector.Match(keyPerson, true)}},
 	})
@@ -170,6 +170,46 @@ func (m *Memory) nearest(ctx context.Context, q *Question, text string) ([]found
 		out = append(out, found{rows[i], similarity[rows[i].Investigation]})
 	}
 	return out, nil
+}
+
+// patience is how long a question waits for the vector engine: verdicts wait for the answer.
+const patience = 500 * time.Millisecond
+
+var errAway = fmt.Errorf("%w: it did not answer a moment ago", vector.ErrUnavailable)
+
+// search asks the vector engine, unless it just failed: then one question in a while tries it.
+func (m *Memory) search(ctx context.Context, tenant string, q vector.Query) ([]vector.Hit, error) {
+	if !m.away.May(m.cfg.Clock.Now()) {
+		return nil, errAway
+	}
+	patient, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	hits, err := m.cfg.Vectors.Search(patient, tenant, m.collection.Name, q)
+	if ctx.Err() != nil {
+		m.away.Release()
+		return nil, ctx.Err()
+	}
+	if err != nil && patient.Err() != nil {
+		err = fmt.Errorf("%w: no answer within %s", vector.ErrUnavailable, patience)
+	}
+	m.heard(err)
+	return hits, err
+}
+
+// heard notes whether the vector engine answered; answers that were found without it are not kept
+// once it is back.
+func (m *Memory) heard(err error) {
+	if !errors.Is(err, vector.ErrUnavailable) {
+		err = nil
+	}
+	switch {
+	case !m.away.Told(err, m.cfg.Clock.Now()):
+	case err != nil:
+		m.cfg.Log.Warn("the vector engine does not answer: similar incidents are found by their words", "error", err)
+	default:
+		m.cfg.Log.Info("the vector engine answers again")
+		m.generation.Add(1)
+	}
 }
 
 const selectOne = `SELECT ` + columns + ` FROM incident_memory WHERE tenant = $1 AND investigation = $2 AND person = 1 AND gone = 0`
