@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/aluskort/aluskort/internal/alert"
 	"github.com/aluskort/aluskort/internal/asset/consequence"
 	"github.com/aluskort/aluskort/internal/bench"
@@ -23,8 +25,12 @@ import (
 	"github.com/aluskort/aluskort/internal/engine/bus/bustest"
 	"github.com/aluskort/aluskort/internal/engine/enginetest"
 	"github.com/aluskort/aluskort/internal/engine/faultproxy"
+	"github.com/aluskort/aluskort/internal/engine/store"
 	"github.com/aluskort/aluskort/internal/engine/store/dbtest"
+	"github.com/aluskort/aluskort/internal/engine/vector/qdrant/qdranttest"
+	"github.com/aluskort/aluskort/internal/evidence"
 	"github.com/aluskort/aluskort/internal/ingest"
+	"github.com/aluskort/aluskort/internal/knowledge/memory"
 	"github.com/aluskort/aluskort/internal/orchestrate"
 )
 
@@ -44,8 +50,8 @@ func noticed(engine string) time.Duration {
 // returnWithin is how soon everything has to go on once an engine is back (FAULTS B9).
 const returnWithin = 10 * time.Second
 
-// behind is a node on Kafka and PostgreSQL, and on Redis, Neo4j and S3 where they are known, each
-// behind a proxy that breaks.
+// behind is a node on Kafka and PostgreSQL, on a server that speaks Qdrant's protocol, and on Redis,
+// Neo4j and S3 where they are known, each behind a proxy that breaks.
 type behind struct {
 	t       *testing.T
 	dir     string
@@ -78,6 +84,7 @@ func newBehind(t *testing.T) *behind {
 	if enginetest.Known("s3") {
 		b.bucket(&c.Objects.S3)
 	}
+	c.Vectors.Address = b.proxy("vectors", qdranttest.New(t).Listen(t, nil)).Addr()
 	c.Org = filepath.Join(b.dir, "org.yaml")
 	if err := os.WriteFile(c.Org, plant(), 0o600); err != nil {
 		t.Fatal(err)
@@ -249,7 +256,7 @@ func TestB9EnginesComeAndGo(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.settled(t, time.Minute)
-	for _, engine := range []string{"kafka", "postgres", "redis", "neo4j", "s3"} {
+	for _, engine := range []string{"kafka", "postgres", "redis", "neo4j", "vectors", "s3"} {
 		p := b.proxies[engine]
 		if p == nil || engine == "s3" && os.Getenv(awayEnv) == "" {
 			continue // the first writer and reader wait longer than the short lane lasts
@@ -280,12 +287,20 @@ func TestB9EnginesComeAndGo(t *testing.T) {
 				if engine == "neo4j" {
 					b.node.assets.source.Forget() // as an import does: what was asked before stays known for minutes
 				}
+				if engine == "vectors" {
+					b.remember(t) // which waits to be indexed, and has every alert ask anew
+				}
 				if !needed {
 					b.recovered(t, noticed(engine))
 				}
 				acknowledged := b.keepOffering(ctx)
-				if engine == "neo4j" && fault.name != "flapping every 2 s" {
-					b.says(t, consequence.GraphUnavailable)
+				if fault.name != "flapping every 2 s" {
+					switch engine {
+					case "neo4j":
+						b.says(t, consequence.GraphUnavailable)
+					case "vectors":
+						b.says(t, "words were searched in the database")
+					}
 				}
 				if !needed && acknowledged == 0 {
 					t.Errorf("nothing is taken without %s", engine)
@@ -302,8 +317,11 @@ func TestB9EnginesComeAndGo(t *testing.T) {
 				b.settled(t, 3*time.Minute)
 				t.Logf("%d alerts acknowledged meanwhile, not ready: %v; going on %s after the return, settled after %s",
 					acknowledged, notReady, took.Round(time.Millisecond), time.Since(begin).Round(time.Millisecond))
-				if engine == "s3" {
+				switch engine {
+				case "s3":
 					b.delivered(t)
+				case "vectors":
+					b.indexed(t)
 				}
 				if engine == "kafka" && slices.Contains([]string{"away", "half open"}, fault.name) && acknowledged > 0 {
 					t.Errorf("%d alerts were acknowledged without a bus", acknowledged)
@@ -317,9 +335,39 @@ func TestB9EnginesComeAndGo(t *testing.T) {
 	}
 }
 
-// says waits until a verdict names an unknown. It looks at each version of an investigation once:
+// remember decides an incident like the next alert, as a person.
+func (b *behind) remember(t *testing.T) {
+	t.Helper()
+	a := b.alerts(1)[0]
+	entities := b.node.newParser().Parse(&a)
+	i := memory.Like(&a, &entities)
+	i.Tenant, i.Investigation, i.At = "default", uuid.NewString(), time.Date(2026, 3, 3, 12, 0, 0, 0, time.UTC)
+	i.Classification, i.Person, i.By = evidence.FalsePositive, true, "ada"
+	if err := b.node.State.Update(t.Context(), func(tx store.Tx) error { return b.node.memory.Record(tx, i) }); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// indexed waits until the vector engine has everything that was decided.
+func (b *behind) indexed(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), returnWithin)
+	defer cancel()
+	var left int64
+	err := b.node.poll(ctx, func() (bool, error) {
+		err := b.node.State.View(ctx, func(tx store.Tx) error {
+			return tx.QueryRow(`SELECT COUNT(*) FROM incident_memory WHERE model = ''`).Scan(&left)
+		})
+		return left == 0, err
+	})
+	if err != nil {
+		t.Errorf("%d decisions are not indexed %s after the return: %v", left, returnWithin, err)
+	}
+}
+
+// says waits until a verdict says something among its unknowns or in its evidence. It looks at each version of an investigation once:
 // on a busy machine it takes a while to read them all.
-func (b *behind) says(t *testing.T, unknown string) {
+func (b *behind) says(t *testing.T, what string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -336,14 +384,18 @@ func (b *behind) says(t *testing.T, unknown string) {
 				return false, err
 			}
 			read[s.ID] = s.Version
-			if strings.Contains(strings.Join(inv.Verdict.Unknowns, "\n"), unknown) {
+			said := slices.Clone(inv.Verdict.Unknowns)
+			for k := range inv.Evidence {
+				said = append(said, inv.Evidence[k].Statement)
+			}
+			if strings.Contains(strings.Join(said, "\n"), what) {
 				return true, nil
 			}
 		}
 		return false, err
 	})
 	if err != nil {
-		t.Errorf("no verdict of %d says %s: %v", len(read), unknown, err)
+		t.Errorf("no verdict of %d says %s: %v", len(read), what, err)
 	}
 }
 

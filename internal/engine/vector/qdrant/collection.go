@@ -10,6 +10,7 @@ import (
 	api "github.com/qdrant/go-client/qdrant"
 
 	"github.com/aluskort/aluskort/internal/engine/vector"
+	"github.com/aluskort/aluskort/internal/engine/vector/qdrant/wire"
 )
 
 // collection returns what is known of a collection, asking the server the first time.
@@ -43,15 +44,6 @@ func (e *Engine) forget(name string, err error) error {
 	return err
 }
 
-var distances = map[api.Distance]vector.Distance{
-	api.Distance_Cosine: vector.Cosine, api.Distance_Dot: vector.Dot, api.Distance_Euclid: vector.Euclid,
-}
-
-var schemas = map[api.PayloadSchemaType]vector.FieldType{
-	api.PayloadSchemaType_Keyword: vector.Keyword, api.PayloadSchemaType_Integer: vector.Integer,
-	api.PayloadSchemaType_Float: vector.Float, api.PayloadSchemaType_Bool: vector.Bool,
-}
-
 // describe asks the server what a collection is.
 func (e *Engine) describe(ctx context.Context, name string) (*vector.Collection, error) {
 	answer, err := call(ctx, e, "collection "+name, e.client.Collections().Get, &api.GetCollectionInfoRequest{CollectionName: name})
@@ -59,13 +51,13 @@ func (e *Engine) describe(ctx context.Context, name string) (*vector.Collection,
 		return nil, err
 	}
 	params := answer.GetResult().GetConfig().GetParams().GetVectorsConfig().GetParams()
-	distance, ok := distances[params.GetDistance()]
+	distance, ok := wire.Distances[params.GetDistance()]
 	if !ok {
 		return nil, fmt.Errorf("%w: collection %s of the server has named vectors or another distance", vector.ErrMisuse, name)
 	}
 	c := &vector.Collection{Name: name, Size: int(params.GetSize()), Distance: distance, Fields: map[string]vector.FieldType{}}
 	for key, schema := range answer.GetResult().GetPayloadSchema() {
-		if t, ok := schemas[schema.GetDataType()]; ok && key != vector.KeyTenant {
+		if t, ok := wire.Schemas[schema.GetDataType()]; ok && key != vector.KeyTenant {
 			c.Fields[key] = t
 		}
 	}
@@ -112,7 +104,7 @@ func (e *Engine) create(ctx context.Context, c *vector.Collection) error {
 		CollectionName: c.Name, HnswConfig: &api.HnswConfigDiff{M: api.PtrOf(uint64(hnswM)), EfConstruct: api.PtrOf(uint64(hnswConstruct))},
 		OnDiskPayload: api.PtrOf(true),
 	}
-	for d, ours := range distances {
+	for d, ours := range wire.Distances {
 		if ours == c.Distance {
 			request.VectorsConfig = api.NewVectorsConfig(&api.VectorParams{Size: uint64(c.Size), Distance: d})
 		}

@@ -6,37 +6,18 @@ import (
 	api "github.com/qdrant/go-client/qdrant"
 
 	"github.com/aluskort/aluskort/internal/engine/vector"
+	"github.com/aluskort/aluskort/internal/engine/vector/qdrant/wire"
 )
 
 // toPayload is what the server keeps beside the vector of a checked point.
 func toPayload(tenant string, p *vector.Point) map[string]*api.Value {
 	out := make(map[string]*api.Value, len(p.Payload)+2)
 	for key, v := range p.Payload {
-		out[key] = toValue(v)
+		out[key] = wire.ToValue(v)
 	}
 	out[vector.KeyTenant] = api.NewValueString(tenant)
 	out[vector.KeyID] = api.NewValueString(p.ID.String())
 	return out
-}
-
-func toValue(v any) *api.Value {
-	switch v := v.(type) {
-	case string:
-		return api.NewValueString(v)
-	case int64:
-		return api.NewValueInt(v)
-	case float64:
-		return api.NewValueDouble(v)
-	case bool:
-		return api.NewValueBool(v)
-	case []string:
-		list := make([]*api.Value, len(v))
-		for i := range v {
-			list[i] = api.NewValueString(v[i])
-		}
-		return api.NewValueFromList(list...)
-	}
-	return api.NewValueNull()
 }
 
 // fromPayload reads what toPayload wrote. A point of another tenant, or that somebody else put
@@ -54,34 +35,11 @@ func fromPayload(tenant string, p map[string]*api.Value) (vector.ID, vector.Payl
 		if key == vector.KeyTenant || key == vector.KeyID {
 			continue
 		}
-		if value := fromValue(v); value != nil {
+		if value := wire.FromValue(v); value != nil {
 			out[key] = value
 		}
 	}
 	return i, out, nil
-}
-
-// fromValue is nil for values of kinds that this engine does not write.
-func fromValue(v *api.Value) any {
-	switch k := v.GetKind().(type) {
-	case *api.Value_StringValue:
-		return k.StringValue
-	case *api.Value_IntegerValue:
-		return k.IntegerValue
-	case *api.Value_DoubleValue:
-		return k.DoubleValue
-	case *api.Value_BoolValue:
-		return k.BoolValue
-	case *api.Value_ListValue:
-		out := make([]string, 0, len(k.ListValue.GetValues()))
-		for _, x := range k.ListValue.GetValues() {
-			if s, ok := x.GetKind().(*api.Value_StringValue); ok {
-				out = append(out, s.StringValue)
-			}
-		}
-		return out
-	}
-	return nil
 }
 
 func fromRetrieved(tenant string, r *api.RetrievedPoint) (p vector.Point, err error) {

@@ -21,6 +21,7 @@ import (
 
 	api "github.com/qdrant/go-client/qdrant"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -61,6 +62,10 @@ const (
 	// maxMessage bounds an answer: MaxLimit points of MaxSize dimensions with full payloads.
 	maxMessage = vector.MaxLimit * (4*vector.MaxSize + vector.MaxPayloadBytes + 4096)
 )
+
+// reconnect is how soon a connection is tried again: left to itself, the client waits for up to two
+// minutes, and the server would be back for that long without being asked.
+var reconnect = backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second}
 
 // Engine is a client of one server.
 type Engine struct {
@@ -104,7 +109,10 @@ func Open(cfg Config) (*Engine, error) {
 		Host: host, Port: int(n), APIKey: key, UseTLS: cfg.TLS != nil, TLSConfig: cfg.TLS,
 		// The check writes to the global log and blocks; the docs say which versions fit.
 		SkipCompatibilityCheck: true,
-		GrpcOptions:            []grpc.DialOption{grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage))},
+		GrpcOptions: []grpc.DialOption{
+			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)),
+			grpc.WithConnectParams(grpc.ConnectParams{Backoff: reconnect, MinConnectTimeout: cfg.Timeout}),
+		},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%w: client of Qdrant: %w", vector.ErrMisuse, err)

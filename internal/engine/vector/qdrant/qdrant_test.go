@@ -24,6 +24,7 @@ import (
 
 	"github.com/aluskort/aluskort/internal/engine/enginetest"
 	"github.com/aluskort/aluskort/internal/engine/vector"
+	"github.com/aluskort/aluskort/internal/engine/vector/qdrant/qdranttest"
 	"github.com/aluskort/aluskort/internal/engine/vector/vectortest"
 )
 
@@ -43,7 +44,7 @@ func TestSuite(t *testing.T) {
 	addresses := map[*testing.T]string{}
 	vectortest.Run(t, vectortest.Subject{Open: func(t *testing.T) vector.Engine {
 		if addresses[t] == "" {
-			addresses[t] = newServer(t, t.TempDir()).listen(t, nil)
+			addresses[t] = qdranttest.New(t).Listen(t, nil)
 		}
 		return open(t, Config{Address: addresses[t]})
 	}})
@@ -61,10 +62,10 @@ var incidents = vector.Collection{
 	Name: "incident_embeddings", Size: 3, Distance: vector.Cosine, Fields: map[string]vector.FieldType{"analytic": vector.Keyword},
 }
 
-func seeded(t *testing.T) (*server, *Engine) {
+func seeded(t *testing.T) (*qdranttest.Server, *Engine) {
 	t.Helper()
-	s := newServer(t, t.TempDir())
-	e := open(t, Config{Address: s.listen(t, nil), Pause: time.Nanosecond, Timeout: time.Minute})
+	s := qdranttest.New(t)
+	e := open(t, Config{Address: s.Listen(t, nil), Pause: time.Nanosecond, Timeout: time.Minute})
 	if err := e.EnsureCollection(t.Context(), incidents); err != nil {
 		t.Fatal(err)
 	}
@@ -81,20 +82,18 @@ func search(ctx context.Context, e *Engine) ([]vector.Hit, error) {
 
 func TestCollectionsHaveTheAgreedIndex(t *testing.T) {
 	s, _ := seeded(t)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	made := s.created[incidents.Name]
+	made := s.Created(incidents.Name)
 	if made.GetHnswConfig().GetM() != 16 || made.GetHnswConfig().GetEfConstruct() != 200 {
 		t.Errorf("HNSW: %v", made.GetHnswConfig())
 	}
 	tenants := 0
-	for _, index := range s.indexes {
+	for _, index := range s.Indexes() {
 		if index.GetFieldName() == vector.KeyTenant && index.GetFieldIndexParams().GetKeywordIndexParams().GetIsTenant() {
 			tenants++
 		}
 	}
 	if tenants == 0 {
-		t.Errorf("the tenant has no index of its own: %v", s.indexes)
+		t.Errorf("the tenant has no index of its own: %v", s.Indexes())
 	}
 }
 
@@ -119,18 +118,18 @@ func TestFaults(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s, e := seeded(t)
 			left := c.times
-			s.setFail(func(context.Context, string) error {
+			s.Fail(func(context.Context, string) error {
 				if left--; left >= 0 {
 					return status.Error(c.code, "injected")
 				}
 				return nil
 			})
-			before := s.calls
+			before := s.Calls()
 			hits, err := search(t.Context(), e)
 			if !errors.Is(err, c.want) || c.want == nil && (err != nil || len(hits) != 1) {
 				t.Errorf("got %v, %v, want %v", hits, err, c.want)
 			}
-			if n := s.calls - before; n != c.calls {
+			if n := s.Calls() - before; n != c.calls {
 				t.Errorf("the server was asked %d times, want %d", n, c.calls)
 			}
 		})
@@ -141,11 +140,11 @@ func TestFaults(t *testing.T) {
 // own ends all of them.
 func TestSilentServer(t *testing.T) {
 	s, _ := seeded(t)
-	s.setFail(func(ctx context.Context, _ string) error {
+	s.Fail(func(ctx context.Context, _ string) error {
 		<-ctx.Done()
 		return ctx.Err()
 	})
-	address := s.listen(t, nil)
+	address := s.Listen(t, nil)
 	e := open(t, Config{Address: address, Timeout: 20 * time.Millisecond, Attempts: 2, Pause: time.Nanosecond})
 	if _, err := search(t.Context(), e); !errors.Is(err, vector.ErrUnavailable) {
 		t.Errorf("got %v", err)
@@ -207,9 +206,9 @@ func TestForeignAnswer(t *testing.T) {
 }
 
 func TestAPIKey(t *testing.T) {
-	s := newServer(t, t.TempDir())
-	s.key = "s3cret"
-	address := s.listen(t, nil)
+	s := qdranttest.New(t)
+	s.Key = "s3cret"
+	address := s.Listen(t, nil)
 	file := filepath.Join(t.TempDir(), "key")
 	write := func(content string) {
 		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
@@ -220,7 +219,7 @@ func TestAPIKey(t *testing.T) {
 	if err := open(t, Config{Address: address, APIKeyFile: file}).EnsureCollection(t.Context(), incidents); err != nil {
 		t.Error(err)
 	}
-	if err := open(t, Config{Address: address}).Ready(t.Context()); !errors.Is(err, vector.ErrUnavailable) || strings.Contains(err.Error(), s.key) {
+	if err := open(t, Config{Address: address}).Ready(t.Context()); !errors.Is(err, vector.ErrUnavailable) || strings.Contains(err.Error(), s.Key) {
 		t.Errorf("without the key: %v", err)
 	}
 	if _, err := Open(Config{Address: "qdrant.example.com:6334", APIKeyFile: file}); !errors.Is(err, vector.ErrMisuse) {
@@ -260,8 +259,8 @@ func TestTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newServer(t, t.TempDir())
-	address := s.listen(t, credentials.NewTLS(&tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}))
+	s := qdranttest.New(t)
+	address := s.Listen(t, credentials.NewTLS(&tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}))
 	trusted := x509.NewCertPool()
 	trusted.AddCert(certificate)
 	if err := open(t, Config{Address: address, TLS: &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: trusted}}).Ready(t.Context()); err != nil {

@@ -1,4 +1,6 @@
-package qdrant
+// Package qdranttest has a server that speaks Qdrant's protocol, for tests of its client and of
+// processes that use it.
+package qdranttest
 
 import (
 	"context"
@@ -9,57 +11,66 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	api "github.com/qdrant/go-client/qdrant"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	"github.com/aluskort/aluskort/internal/engine/vector"
 	"github.com/aluskort/aluskort/internal/engine/vector/embedded"
+	"github.com/aluskort/aluskort/internal/engine/vector/qdrant/wire"
 )
 
-// server speaks Qdrant's protocol over the embedded engine, as far as this package uses it. It
-// knows no tenants: what keeps them apart must be in the requests.
-type server struct {
+// Server speaks Qdrant's protocol over the embedded engine, as far as the client uses it. It knows no
+// tenants: what keeps them apart must be in the requests.
+type Server struct {
+	// Key is the API key that requests must carry; empty for none.
+	Key string
+
 	api.UnimplementedCollectionsServer
 	api.UnimplementedPointsServer
 	api.UnimplementedQdrantServer
 	engine *embedded.Engine
-	key    string
 
 	mu          sync.Mutex
 	collections map[string]*vector.Collection
 	created     map[string]*api.CreateCollection
 	indexes     []*api.CreateFieldIndexCollection
-	// fail is called before each request; what it returns is the answer when it is not nil.
-	fail  func(ctx context.Context, method string) error
-	calls int
+	fail        func(ctx context.Context, method string) error
+	calls       int
 }
 
 const everybody = "everybody"
 
-func newServer(t *testing.T, dir string) *server {
+// New returns a server without collections that keeps them until the test ends.
+func New(t *testing.T) *Server {
 	t.Helper()
-	e, err := embedded.Open(dir, embedded.Options{})
+	e, err := embedded.Open(t.TempDir(), embedded.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = e.Close() })
-	return &server{engine: e, collections: map[string]*vector.Collection{}, created: map[string]*api.CreateCollection{}}
+	return &Server{engine: e, collections: map[string]*vector.Collection{}, created: map[string]*api.CreateCollection{}}
 }
 
-// listen serves until the test ends and returns the address.
-func (s *server) listen(t *testing.T, creds credentials.TransportCredentials) string {
+// Listen serves until the test ends and returns the address.
+func (s *Server) Listen(t *testing.T, creds credentials.TransportCredentials) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	options := []grpc.ServerOption{grpc.UnaryInterceptor(s.intercept), grpc.MaxRecvMsgSize(64 << 20)}
+	options := []grpc.ServerOption{
+		grpc.UnaryInterceptor(s.intercept), grpc.MaxRecvMsgSize(64 << 20),
+		// The client asks every ten seconds whether the server lives, which the real one allows.
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}),
+	}
 	if creds != nil {
 		options = append(options, grpc.Creds(creds))
 	}
@@ -76,13 +87,13 @@ func (s *server) listen(t *testing.T, creds credentials.TransportCredentials) st
 	return l.Addr().String()
 }
 
-func (s *server) intercept(ctx context.Context, request any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
+func (s *Server) intercept(ctx context.Context, request any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
 	s.mu.Lock()
 	s.calls++
 	fail := s.fail
 	s.mu.Unlock()
-	if s.key != "" {
-		if md, _ := metadata.FromIncomingContext(ctx); !slices.Equal(md.Get("api-key"), []string{s.key}) {
+	if s.Key != "" {
+		if md, _ := metadata.FromIncomingContext(ctx); !slices.Equal(md.Get("api-key"), []string{s.Key}) {
 			return nil, status.Error(codes.Unauthenticated, "Must provide an API key or an Authorization bearer token")
 		}
 	}
@@ -94,10 +105,32 @@ func (s *server) intercept(ctx context.Context, request any, info *grpc.UnarySer
 	return handle(ctx, request)
 }
 
-func (s *server) setFail(f func(ctx context.Context, method string) error) {
+// Fail has f called before each request: what it returns is the answer when it is not nil.
+func (s *Server) Fail(f func(ctx context.Context, method string) error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.fail = f
+}
+
+// Calls is how many requests came.
+func (s *Server) Calls() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.calls
+}
+
+// Created is the request with which a collection was made, nil if none was.
+func (s *Server) Created(name string) *api.CreateCollection {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.created[name]
+}
+
+// Indexes are the requests for indexes so far.
+func (s *Server) Indexes() []*api.CreateFieldIndexCollection {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.indexes)
 }
 
 // answer is the status that the real server gives.
@@ -115,11 +148,11 @@ func answer(err error) error {
 	return status.Error(codes.Internal, err.Error())
 }
 
-func (s *server) HealthCheck(context.Context, *api.HealthCheckRequest) (*api.HealthCheckReply, error) {
+func (s *Server) HealthCheck(context.Context, *api.HealthCheckRequest) (*api.HealthCheckReply, error) {
 	return &api.HealthCheckReply{Title: "in-process", Version: "1.17.0"}, nil
 }
 
-func (s *server) Get(_ context.Context, r *api.GetCollectionInfoRequest) (*api.GetCollectionInfoResponse, error) {
+func (s *Server) Get(_ context.Context, r *api.GetCollectionInfoRequest) (*api.GetCollectionInfoResponse, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := s.collections[r.GetCollectionName()]
@@ -128,7 +161,7 @@ func (s *server) Get(_ context.Context, r *api.GetCollectionInfoRequest) (*api.G
 	}
 	schema := map[string]*api.PayloadSchemaInfo{}
 	for key, t := range c.Fields {
-		for theirs, ours := range schemas {
+		for theirs, ours := range wire.Schemas {
 			if ours == t {
 				schema[outer(key)] = &api.PayloadSchemaInfo{DataType: theirs}
 			}
@@ -138,14 +171,14 @@ func (s *server) Get(_ context.Context, r *api.GetCollectionInfoRequest) (*api.G
 	return &api.GetCollectionInfoResponse{Result: &api.CollectionInfo{Config: &api.CollectionConfig{Params: params}, PayloadSchema: schema}}, nil
 }
 
-func (s *server) Create(ctx context.Context, r *api.CreateCollection) (*api.CollectionOperationResponse, error) {
+func (s *Server) Create(ctx context.Context, r *api.CreateCollection) (*api.CollectionOperationResponse, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.collections[r.GetCollectionName()] != nil {
 		return nil, status.Error(codes.AlreadyExists, "Wrong input: Collection already exists!")
 	}
 	params := r.GetVectorsConfig().GetParams()
-	c := &vector.Collection{Name: r.GetCollectionName(), Size: int(params.GetSize()), Distance: distances[params.GetDistance()]}
+	c := &vector.Collection{Name: r.GetCollectionName(), Size: int(params.GetSize()), Distance: wire.Distances[params.GetDistance()]}
 	if err := s.engine.EnsureCollection(ctx, *c); err != nil {
 		return nil, answer(err)
 	}
@@ -154,7 +187,7 @@ func (s *server) Create(ctx context.Context, r *api.CreateCollection) (*api.Coll
 	return &api.CollectionOperationResponse{Result: true}, nil
 }
 
-func (s *server) Delete(ctx context.Context, r *api.DeleteCollection) (*api.CollectionOperationResponse, error) {
+func (s *Server) Delete(ctx context.Context, r *api.DeleteCollection) (*api.CollectionOperationResponse, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	had := s.collections[r.GetCollectionName()] != nil
@@ -182,7 +215,7 @@ func outer(key string) string {
 }
 
 // points is the other service of a server: both have methods Get and Delete.
-type points struct{ *server }
+type points struct{ *Server }
 
 func (s points) CreateFieldIndex(ctx context.Context, r *api.CreateFieldIndexCollection) (*api.PointsOperationResponse, error) {
 	s.mu.Lock()
@@ -220,7 +253,7 @@ func fromID(i vector.ID) *api.PointId { return api.NewIDUUID(i.String()) }
 func inPayload(p map[string]*api.Value) vector.Payload {
 	out := vector.Payload{}
 	for key, v := range p {
-		out[inner(key)] = fromValue(v)
+		out[inner(key)] = wire.FromValue(v)
 	}
 	return out
 }
@@ -229,7 +262,7 @@ func outPayload(p vector.Payload, with *api.WithPayloadSelector) map[string]*api
 	out := map[string]*api.Value{}
 	for key, v := range p {
 		if only := with.GetInclude(); with.GetEnable() || only != nil && slices.Contains(only.GetFields(), outer(key)) {
-			out[outer(key)] = toValue(v)
+			out[outer(key)] = wire.ToValue(v)
 		}
 	}
 	return out
