@@ -148,10 +148,12 @@ func answer(err error) error {
 	return status.Error(codes.Internal, err.Error())
 }
 
+// HealthCheck answers as a server that is ready.
 func (s *Server) HealthCheck(context.Context, *api.HealthCheckRequest) (*api.HealthCheckReply, error) {
 	return &api.HealthCheckReply{Title: "in-process", Version: "1.17.0"}, nil
 }
 
+// Get describes a collection.
 func (s *Server) Get(_ context.Context, r *api.GetCollectionInfoRequest) (*api.GetCollectionInfoResponse, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -171,6 +173,7 @@ func (s *Server) Get(_ context.Context, r *api.GetCollectionInfoRequest) (*api.G
 	return &api.GetCollectionInfoResponse{Result: &api.CollectionInfo{Config: &api.CollectionConfig{Params: params}, PayloadSchema: schema}}, nil
 }
 
+// Create makes a collection.
 func (s *Server) Create(ctx context.Context, r *api.CreateCollection) (*api.CollectionOperationResponse, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -187,6 +190,7 @@ func (s *Server) Create(ctx context.Context, r *api.CreateCollection) (*api.Coll
 	return &api.CollectionOperationResponse{Result: true}, nil
 }
 
+// Delete drops a collection.
 func (s *Server) Delete(ctx context.Context, r *api.DeleteCollection) (*api.CollectionOperationResponse, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
