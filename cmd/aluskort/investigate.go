@@ -7,8 +7,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/go-json-experiment/json"
-
 	"github.com/aluskort/aluskort/internal/app"
 	"github.com/aluskort/aluskort/internal/audit"
 	"github.com/aluskort/aluskort/internal/auditlog"
@@ -93,12 +91,7 @@ func (c *investigateCmd) print(ctx context.Context, e *env, n *app.Node, s *app.
 		if !c.JSON {
 			return out.line(&l)
 		}
-		b, err := json.Marshal(l)
-		if err != nil {
-			return err
-		}
-		_, err = e.stdout.Write(append(b, '\n'))
-		return err
+		return printLine(e.stdout, l)
 	})
 	if err != nil || c.JSON {
 		return findings, err

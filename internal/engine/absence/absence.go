@@ -14,7 +14,7 @@ const Pause = 5 * time.Second
 // It is safe for concurrent use.
 type Absence struct {
 	mu     sync.Mutex
-	err    error     // why the engine is away
+	away   bool
 	next   time.Time // when it is tried again
 	trying bool
 }
@@ -24,7 +24,7 @@ type Absence struct {
 func (a *Absence) May(now time.Time) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.err == nil {
+	if !a.away {
 		return true
 	}
 	if a.trying || now.Before(a.next) {
@@ -39,8 +39,8 @@ func (a *Absence) May(now time.Time) bool {
 func (a *Absence) Told(err error, now time.Time) (changed bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	changed = (a.err == nil) != (err == nil)
-	a.err, a.next, a.trying = err, now.Add(Pause), false
+	changed = a.away != (err != nil)
+	a.away, a.next, a.trying = err != nil, now.Add(Pause), false
 	return changed
 }
 
@@ -49,11 +49,4 @@ func (a *Absence) Release() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.trying = false
-}
-
-// Err is why the engine is away, nil when it is not known to be.
-func (a *Absence) Err() error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.err
 }

@@ -39,7 +39,8 @@ func (m *Memory) Index(ctx context.Context) (int, error) {
 	}
 	if m.cfg.Vectors != nil {
 		err := m.move(ctx, list)
-		if ctx.Err() == nil {
+		// Other errors may be those of the embedder, which say nothing of the engine.
+		if ctx.Err() == nil && (err == nil || errors.Is(err, vector.ErrUnavailable)) {
 			m.heard(err)
 		}
 		if err != nil {

@@ -350,6 +350,35 @@ func TestAnEngineThatDoesNotAnswer(t *testing.T) {
 	}
 }
 
+// broken is an embedder that cannot be asked.
+type broken struct{ embed.Lexical }
+
+func (broken) Embed(context.Context, string, []string) ([][]float32, error) {
+	return nil, embed.ErrUnavailable
+}
+
+// An indexer that fails before it asked the engine does not bring it back.
+func TestAnEmbedderThatFailsSaysNothingOfTheEngine(t *testing.T) {
+	f := newFixture(t)
+	office := incident(3, "win_office_child", "Office program starts a command interpreter", "T1059.001")
+	f.record(office)
+	f.vectors.gone = true
+	f.similar(asks(office))
+	f.cfg.Embedder = broken{}
+	if _, err := f.Index(t.Context()); !errors.Is(err, embed.ErrUnavailable) && !errors.Is(err, vector.ErrUnavailable) {
+		t.Fatalf("index: %v", err)
+	}
+	f.vectors.gone = false
+	if _, err := f.Index(t.Context()); !errors.Is(err, embed.ErrUnavailable) {
+		t.Fatalf("index: %v", err)
+	}
+	f.cfg.Embedder = embed.Lexical{}
+	f.similar(asks(office))
+	if f.vectors.asked != 1 {
+		t.Errorf("an engine that is away was asked %d times", f.vectors.asked)
+	}
+}
+
 // movable is a clock that stands until it is moved.
 type movable struct {
 	clock.System

@@ -5,8 +5,8 @@
 //   - A write tries the store for some seconds, and the queue after that. While the store is known
 //     to be away it goes to the queue at once. It succeeds when either has the object durably.
 //   - A read looks into the queue first: every process that shares the database finds there what
-//     another one queued. For some seconds after a read that the store did
-//     not answer, a read of something else fails at once.
+//     another one queued. For some seconds after a read that the store did not answer, a read of
+//     something else fails at once.
 //   - The queue is drained in the order in which it was filled. An object leaves it after the store
 //     has taken it; what a crash repeats has the same name and the same bytes.
 //   - The queue is bounded. At the bound a write fails with ErrFull, which is an ErrUnavailable:
