@@ -99,8 +99,12 @@ func (d *dictionary) intern(s string) uint32 {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	n := uint32(len(d.ids) + 1)
-	d.ids[s] = n
+	// Somebody else may have come in between: a word with two numbers shares one with the next word.
+	n, ok := d.ids[s]
+	if !ok {
+		n = uint32(len(d.ids) + 1)
+		d.ids[s] = n
+	}
 	return n
 }
 

@@ -37,6 +37,7 @@ func Run(t *testing.T, s Subject) {
 		{"last of a batch wins", testBatch},
 		{"tenants are strangers", testTenants},
 		{"filters", testFilters},
+		{"new words of a batch", testNewWords},
 		{"distances", testDistances},
 		{"ties by id", testTies},
 		{"refusals", testRefusals},
@@ -376,6 +377,26 @@ func testFilters(t *testing.T, h *harness) {
 		h.must(err)
 		if len(page.Points) != len(want) || page.Next != "" {
 			t.Errorf("%s: scrolled %d and %q, want %d", c.name, len(page.Points), page.Next, len(want))
+		}
+	}
+}
+
+// testNewWords has batches bring words that no point had: an engine may take in the points of a batch
+// side by side, and each word must still find its own points and no others.
+func testNewWords(t *testing.T, h *harness) {
+	const words, each = 8, 32
+	for range 20 {
+		name := h.collection(2, vector.Dot, map[string]vector.FieldType{"host": vector.Keyword})
+		var batch []vector.Point
+		for n := range uint64(words * each) {
+			batch = append(batch, vector.Point{ID: vector.Number(n), Vector: []float32{1, 2}, Payload: vector.Payload{"host": fmt.Sprint("host-", n/each)}})
+		}
+		h.must(h.Upsert(h.ctx, tenant, name, batch))
+		for n := range words {
+			f := vector.Filter{Must: []vector.Condition{vector.Match("host", fmt.Sprint("host-", n))}}
+			if got := h.count(tenant, name, f); got != each {
+				t.Fatalf("%d points have the word of %d", got, each)
+			}
 		}
 	}
 }
