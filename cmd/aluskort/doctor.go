@@ -23,7 +23,6 @@ import (
 	"github.com/aluskort/aluskort/internal/knowledge/intel"
 	"github.com/aluskort/aluskort/internal/knowledge/taxonomy"
 	"github.com/aluskort/aluskort/internal/orchestrate"
-	shipped "github.com/aluskort/aluskort/rules"
 )
 
 type doctorCmd struct {
@@ -271,7 +270,7 @@ func keptTopics(root string) (*doctor.Bus, error) {
 }
 
 func ruleReport(e *env) (doctor.RuleReport, error) {
-	folders := []fs.FS{shipped.FS}
+	var folders []fs.FS
 	for _, dir := range append([]string{filepath.Join(e.config.State, "rules")}, e.config.Rules.Dirs...) {
 		if exists(dir) {
 			folders = append(folders, os.DirFS(dir))

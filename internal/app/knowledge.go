@@ -12,6 +12,7 @@ import (
 	"os"
 	"path"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/aluskort/aluskort/internal/alert"
@@ -26,6 +27,7 @@ import (
 	"github.com/aluskort/aluskort/internal/knowledge/taxonomy"
 	"github.com/aluskort/aluskort/internal/reason/rules"
 	"github.com/aluskort/aluskort/internal/reason/weight"
+	"github.com/aluskort/aluskort/internal/sigma"
 	shipped "github.com/aluskort/aluskort/rules"
 )
 
@@ -158,7 +160,7 @@ func (n *Node) readKnowledge(ctx context.Context) (*knowledge, error) {
 	if err != nil {
 		return nil, err
 	}
-	k.rules, err = LoadRules(append([]fs.FS{shipped.FS}, folders...), k.org, weights, func(source string) map[string][]string {
+	k.rules, err = LoadRules(folders, k.org, weights, func(source string) map[string][]string {
 		if a, ok := n.Registry.Adapter(source); ok {
 			return a.Descriptor().Fields
 		}
@@ -297,17 +299,35 @@ func LoadWeights(path string) (*weight.Table, error) {
 	return t, nil
 }
 
-// LoadRules loads the rules of all folders into one source. What cannot be used is among the
-// source's problems; the error is only for a folder that cannot be read.
+// ruleSet is what a folder holds.
+type ruleSet struct {
+	rules    []*sigma.Rule
+	problems []rules.Problem
+}
+
+// shippedRules are those of the program, read once: reading them is most of a start, and a rule
+// that was read is never changed.
+var shippedRules = sync.OnceValues(func() (ruleSet, error) { return readRules(shipped.FS) })
+
+func readRules(folder fs.FS) (s ruleSet, err error) {
+	s.rules, s.problems, err = rules.Load(folder)
+	return s, err
+}
+
+// LoadRules makes one source of the rules that ship and those of the operator's folders. What cannot
+// be used is among the source's problems; the error is only for a folder that cannot be read.
 func LoadRules(folders []fs.FS, org rules.Org, weights *weight.Table, fields func(string) map[string][]string) (*rules.Source, error) {
-	cfg := rules.Config{Fields: fields, Org: org, Weights: weights}
+	set, err := shippedRules()
+	if err != nil {
+		return nil, err
+	}
+	cfg := rules.Config{Rules: slices.Clip(set.rules), Problems: slices.Clip(set.problems), Fields: fields, Org: org, Weights: weights}
 	for i, f := range folders {
-		list, problems, err := rules.Load(f)
-		if err != nil {
+		if set, err = readRules(f); err != nil {
 			return nil, fmt.Errorf("rule folder %d: %w", i+1, err)
 		}
-		cfg.Rules = append(cfg.Rules, list...)
-		cfg.Problems = append(cfg.Problems, problems...)
+		cfg.Rules = append(cfg.Rules, set.rules...)
+		cfg.Problems = append(cfg.Problems, set.problems...)
 	}
 	return rules.New(cfg), nil
 }
