@@ -53,7 +53,7 @@ func (c *assetsImportCmd) Run(e *env) error {
 			}
 		}
 	}
-	return (&reloadCmd{JSON: c.JSON, reach: c.reach}).Run(e)
+	return (&reloadCmd{query{JSON: c.JSON, reach: c.reach}}).Run(e)
 }
 
 // replaceFile writes a file beside and renames it, so that a reader sees the old one or the new.

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/user"
@@ -54,6 +55,50 @@ type connection struct {
 type reach struct {
 	TokenFile string `help:"File with the token to use when a server runs; the local one by default, or $ALUSKORT_TOKEN." type:"path" placeholder:"FILE"`
 	Actor     string `help:"Who decides; the user of the system by default. A running server takes the name from the token."`
+}
+
+// query are the flags of commands that print what the API answers.
+type query struct {
+	JSON bool `name:"json" help:"Print JSON."`
+	reach
+}
+
+// ask prints what put gets from the API: as JSON, or as show writes it for people.
+func ask[T any](q *query, e *env, put func(context.Context, connection) (T, error), show func(io.Writer, *T) error) error {
+	return q.withAPI(e, func(ctx context.Context, conn connection) error {
+		got, err := put(ctx, conn)
+		if err != nil {
+			return usageOf(err)
+		}
+		if q.JSON {
+			return printJSON(e.stdout, got)
+		}
+		return show(e.stdout, &got)
+	})
+}
+
+// printJSON prints a value for programs, indented for people who look.
+func printJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+// settled waits, where no server runs, until what was changed has had its effect.
+func (c *connection) settled(ctx context.Context) error {
+	if c.node == nil {
+		return nil
+	}
+	return c.node.Settled(ctx)
+}
+
+// usageOf makes a refusal of what the caller wrote a mistake in the call.
+func usageOf(err error) error {
+	var p *api.Problem
+	if errors.As(err, &p) && p.Code == api.CodeInvalid {
+		return &usageError{p.Detail}
+	}
+	return err
 }
 
 // withAPI runs fn with a connection to the API of the state directory.

@@ -10,6 +10,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/aluskort/aluskort/internal/api"
 	"github.com/aluskort/aluskort/internal/knowledge/intel"
 )
 
@@ -88,27 +89,19 @@ func (c *intelImportCmd) print(w io.Writer, file string, rep *intel.Report) erro
 	return nil
 }
 
-type intelListCmd struct {
-	JSON bool `name:"json" help:"Print JSON."`
-	reach
-}
+type intelListCmd struct{ query }
 
 // Run lists the imports.
 func (c *intelListCmd) Run(e *env) error {
-	return c.withAPI(e, func(ctx context.Context, conn connection) error {
-		s, err := conn.client.Intel(ctx)
-		if err != nil {
-			return err
-		}
-		if c.JSON {
-			return json.NewEncoder(e.stdout).Encode(s)
-		}
-		fmt.Fprintf(e.stdout, "%d indicators in use\n", s.Indicators)
+	return ask(&c.query, e, func(ctx context.Context, conn connection) (api.IntelStatus, error) {
+		return conn.client.Intel(ctx)
+	}, func(out io.Writer, s *api.IntelStatus) error {
+		fmt.Fprintf(out, "%d indicators in use\n", s.Indicators)
 		if len(s.Imports) == 0 {
-			_, err := fmt.Fprintln(e.stdout, "nothing was imported: alerts are not compared with any indicator")
+			_, err := fmt.Fprintln(out, "nothing was imported: alerts are not compared with any indicator")
 			return err
 		}
-		w := tabwriter.NewWriter(e.stdout, 0, 4, 2, ' ', 0)
+		w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
 		fmt.Fprintln(w, "IMPORTED\tTENANT\tFEED\tFORMAT\tACCEPTED\tREFUSED\tSKIPPED")
 		for _, i := range s.Imports {
 			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%d\t%d\n", i.At.UTC().Format(time.RFC3339), i.Tenant, inert(i.Feed, 60), i.Format, i.Accepted, i.Refused, i.Skipped)

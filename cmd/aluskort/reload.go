@@ -2,43 +2,38 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
+	"io"
 	"strings"
 	"text/tabwriter"
+
+	"github.com/aluskort/aluskort/internal/api"
 )
 
-type reloadCmd struct {
-	JSON bool `name:"json" help:"Print JSON."`
-	reach
-}
+type reloadCmd struct{ query }
 
 // Run asks the server, or reads the files itself, which says what is wrong with them.
 func (c *reloadCmd) Run(e *env) error {
-	return c.withAPI(e, func(ctx context.Context, conn connection) error {
+	served := true
+	return ask(&c.query, e, func(ctx context.Context, conn connection) (api.Reloaded, error) {
+		served = conn.node == nil
 		got, err := conn.client.Reload(ctx)
-		if err != nil {
-			return err
+		if err == nil {
+			err = conn.settled(ctx)
 		}
-		if conn.node != nil {
-			if err := conn.node.Settled(ctx); err != nil {
-				return err
-			}
-		}
-		if c.JSON {
-			return json.NewEncoder(e.stdout).Encode(got)
-		}
+		return got, err
+	}, func(w io.Writer, got *api.Reloaded) error {
 		for _, why := range got.Unusable {
-			fmt.Fprintf(e.stdout, "not used: %s\n", inert(why, 400))
+			fmt.Fprintf(w, "not used: %s\n", inert(why, 400))
 		}
-		fmt.Fprintf(e.stdout, "%d rules, %d techniques; ", got.Rules, got.Techniques)
+		fmt.Fprintf(w, "%d rules, %d techniques; ", got.Rules, got.Techniques)
 		switch {
-		case conn.node != nil:
-			fmt.Fprintln(e.stdout, "no server runs: the files are usable and count from its start")
+		case !served:
+			fmt.Fprintln(w, "no server runs: the files are usable and count from its start")
 		case len(got.Changed) == 0:
-			fmt.Fprintln(e.stdout, "nothing changed")
+			fmt.Fprintln(w, "nothing changed")
 		default:
-			fmt.Fprintln(e.stdout, "changed:", strings.Join(got.Changed, ", "))
+			fmt.Fprintln(w, "changed:", strings.Join(got.Changed, ", "))
 		}
 		return nil
 	})
@@ -49,22 +44,14 @@ type priorsCmd struct {
 	Refit priorsRefitCmd `cmd:"" help:"Learn again from all verdicts of people; otherwise once a day."`
 }
 
-type priorsListCmd struct {
-	JSON bool `name:"json" help:"Print JSON."`
-	reach
-}
+type priorsListCmd struct{ query }
 
 // Run lists the priors in force.
 func (c *priorsListCmd) Run(e *env) error {
-	return c.withAPI(e, func(ctx context.Context, conn connection) error {
-		list, err := conn.client.Priors(ctx)
-		if err != nil {
-			return err
-		}
-		if c.JSON {
-			return json.NewEncoder(e.stdout).Encode(list)
-		}
-		w := tabwriter.NewWriter(e.stdout, 0, 4, 2, ' ', 0)
+	return ask(&c.query, e, func(ctx context.Context, conn connection) (api.PriorList, error) {
+		return conn.client.Priors(ctx)
+	}, func(out io.Writer, list *api.PriorList) error {
+		w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
 		fmt.Fprintln(w, "SOURCE\tANALYTIC\tMALICIOUS\tBENIGN\tMOVED LOW\tMEDIUM\tHIGH\tCRITICAL")
 		for _, p := range list.Priors {
 			fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%+.2f\t%+.2f\t%+.2f\t%+.2f\n", inert(p.Source, 60), inert(p.Analytic, 100), p.Malicious, p.Benign,
@@ -77,32 +64,23 @@ func (c *priorsListCmd) Run(e *env) error {
 		if !list.FittedAt.IsZero() {
 			fitted = "fitted " + list.FittedAt.UTC().Format("2006-01-02T15:04:05Z")
 		}
-		_, err = fmt.Fprintf(e.stdout, "%d analytics, version %s, %s; moved is in bits against the prior of the severity\n", len(list.Priors), list.Version, fitted)
+		_, err := fmt.Fprintf(out, "%d analytics, version %s, %s; moved is in bits against the prior of the severity\n", len(list.Priors), list.Version, fitted)
 		return err
 	})
 }
 
-type priorsRefitCmd struct {
-	JSON bool `name:"json" help:"Print JSON."`
-	reach
-}
+type priorsRefitCmd struct{ query }
 
 // Run fits the priors again.
 func (c *priorsRefitCmd) Run(e *env) error {
-	return c.withAPI(e, func(ctx context.Context, conn connection) error {
+	return ask(&c.query, e, func(ctx context.Context, conn connection) (api.PriorList, error) {
 		list, err := conn.client.Refit(ctx)
-		if err != nil {
-			return err
+		if err == nil {
+			err = conn.settled(ctx)
 		}
-		if conn.node != nil {
-			if err := conn.node.Settled(ctx); err != nil {
-				return err
-			}
-		}
-		if c.JSON {
-			return json.NewEncoder(e.stdout).Encode(list)
-		}
-		_, err = fmt.Fprintf(e.stdout, "%d analytics, version %s, in force for the verdicts that follow\n", len(list.Priors), list.Version)
+		return list, err
+	}, func(w io.Writer, list *api.PriorList) error {
+		_, err := fmt.Fprintf(w, "%d analytics, version %s, in force for the verdicts that follow\n", len(list.Priors), list.Version)
 		return err
 	})
 }

@@ -3,8 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -29,21 +27,13 @@ type reviewCmd struct {
 	Confirm  reviewConfirmCmd  `cmd:"" help:"Confirm a group of proposed-benign investigations at once."`
 }
 
-// printReview prints a value for programs.
-func printReview(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
-}
-
 type reviewListCmd struct {
 	StateIs string `name:"in" help:"Only investigations in this state: awaiting_human, responding, closed, …" placeholder:"STATE"`
 	Wait    string `help:"Only those that wait for: verdict, approval, shadow, degraded."`
 	Class   string `help:"Only those with this classification."`
 	Limit   int    `default:"50" help:"At most this many."`
 	Cursor  string `help:"Go on behind a page: the cursor that it printed."`
-	JSON    bool   `name:"json" help:"Print JSON."`
-	reach
+	query
 }
 
 // Run lists investigations.
@@ -55,15 +45,10 @@ func (c *reviewListCmd) Run(e *env) error {
 		}
 	}
 	q.Set("limit", strconv.Itoa(c.Limit))
-	return c.withAPI(e, func(ctx context.Context, conn connection) error {
-		page, err := conn.client.List(ctx, q)
-		if err != nil {
-			return usageOf(err)
-		}
-		if c.JSON {
-			return printReview(e.stdout, page)
-		}
-		w := tabwriter.NewWriter(e.stdout, 0, 4, 2, ' ', 0)
+	return ask(&c.query, e, func(ctx context.Context, conn connection) (api.Page, error) {
+		return conn.client.List(ctx, q)
+	}, func(out io.Writer, page *api.Page) error {
+		w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
 		fmt.Fprintln(w, "ID\tSTATE\tCLASSIFICATION\tSEVERITY\tMALICIOUS\tALERTS\tUPDATED")
 		for _, i := range page.Investigations {
 			state := i.State
@@ -76,39 +61,22 @@ func (c *reviewListCmd) Run(e *env) error {
 			return err
 		}
 		if page.Next != "" {
-			fmt.Fprintf(e.stdout, "more: --cursor %s\n", page.Next)
+			fmt.Fprintf(out, "more: --cursor %s\n", page.Next)
 		}
 		return nil
 	})
 }
 
-// usageOf makes a refusal of what the caller wrote a mistake in the call.
-func usageOf(err error) error {
-	var p *api.Problem
-	if errors.As(err, &p) && p.Code == api.CodeInvalid {
-		return &usageError{p.Detail}
-	}
-	return err
-}
-
 type reviewShowCmd struct {
-	ID   string `arg:"" help:"Id of the investigation."`
-	JSON bool   `name:"json" help:"Print JSON."`
-	reach
+	ID string `arg:"" help:"Id of the investigation."`
+	query
 }
 
 // Run shows one investigation.
 func (c *reviewShowCmd) Run(e *env) error {
-	return c.withAPI(e, func(ctx context.Context, conn connection) error {
-		d, err := conn.client.Get(ctx, c.ID)
-		if err != nil {
-			return err
-		}
-		if c.JSON {
-			return printReview(e.stdout, d)
-		}
-		return writeDetail(e.stdout, &d)
-	})
+	return ask(&c.query, e, func(ctx context.Context, conn connection) (api.Detail, error) {
+		return conn.client.Get(ctx, c.ID)
+	}, writeDetail)
 }
 
 // writeDetail prints an investigation for people.
@@ -165,32 +133,26 @@ type decide struct {
 	ID      string `arg:"" help:"Id of the investigation."`
 	Reason  string `required:"" help:"Why; it stands in the audit trail."`
 	Version int64  `help:"Version that you looked at; the decision is refused when it is another one by now."`
-	JSON    bool   `name:"json" help:"Print JSON."`
-	reach
+	query
 }
 
 func (c *decide) run(e *env, action string, fill func(*api.Detail, *api.DecisionRequest)) error {
-	return c.withAPI(e, func(ctx context.Context, conn connection) error {
+	return ask(&c.query, e, func(ctx context.Context, conn connection) (api.Detail, error) {
 		req := api.DecisionRequest{Reason: c.Reason}
 		if fill != nil {
 			d, err := conn.client.Get(ctx, c.ID)
 			if err != nil {
-				return err
+				return d, err
 			}
 			fill(&d, &req)
 		}
-		d, err := conn.client.Decide(ctx, c.ID, action, c.Version, req)
-		if err != nil {
-			return usageOf(err)
-		}
-		if c.JSON {
-			return printReview(e.stdout, d)
-		}
+		return conn.client.Decide(ctx, c.ID, action, c.Version, req)
+	}, func(w io.Writer, d *api.Detail) error {
 		var b strings.Builder
 		last := d.Decisions[len(d.Decisions)-1]
 		fmt.Fprintf(&b, "%s: %s by %s; it is %s now\n", d.ID, last.Action, inert(last.Actor, 100), d.State)
-		writePlan(&b, &d)
-		_, err = io.WriteString(e.stdout, b.String())
+		writePlan(&b, d)
+		_, err := io.WriteString(w, b.String())
 		return err
 	})
 }
@@ -220,21 +182,13 @@ func (c *reviewConcludeCmd) Run(e *env) error {
 	return c.run(e, "feedback", func(_ *api.Detail, req *api.DecisionRequest) { req.Classification = evidence.Classification(c.Class) })
 }
 
-type reviewGroupsCmd struct {
-	JSON bool `name:"json" help:"Print JSON."`
-	reach
-}
+type reviewGroupsCmd struct{ query }
 
 // Run shows the groups.
 func (c *reviewGroupsCmd) Run(e *env) error {
-	return c.withAPI(e, func(ctx context.Context, conn connection) error {
-		list, err := conn.client.Groups(ctx)
-		if err != nil {
-			return err
-		}
-		if c.JSON {
-			return printReview(e.stdout, list)
-		}
+	return ask(&c.query, e, func(ctx context.Context, conn connection) (api.GroupList, error) {
+		return conn.client.Groups(ctx)
+	}, func(w io.Writer, list *api.GroupList) error {
 		var b strings.Builder
 		for i := range list.Groups {
 			writeGroup(&b, &list.Groups[i])
@@ -243,7 +197,7 @@ func (c *reviewGroupsCmd) Run(e *env) error {
 		if list.Truncated {
 			b.WriteString("more wait than are shown; confirm these first\n")
 		}
-		_, err = io.WriteString(e.stdout, b.String())
+		_, err := io.WriteString(w, b.String())
 		return err
 	})
 }
@@ -289,8 +243,7 @@ type reviewConfirmCmd struct {
 	Reason string   `required:"" help:"Why; it stands in the audit trail."`
 	Except []string `help:"Members that do not fit and stay open." placeholder:"ID"`
 	AsOf   string   `help:"Time of the list that you looked at, as it printed it; what changed since stays open. Now by default." placeholder:"TIME"`
-	JSON   bool     `name:"json" help:"Print JSON."`
-	reach
+	query
 }
 
 // Run confirms a group.
@@ -303,25 +256,27 @@ func (c *reviewConfirmCmd) Run(e *env) error {
 		}
 		req.AsOf = at
 	}
-	return c.withAPI(e, func(ctx context.Context, conn connection) error {
+	return ask(&c.query, e, func(ctx context.Context, conn connection) (got api.Confirmed, err error) {
 		if req.AsOf.IsZero() {
 			list, err := conn.client.Groups(ctx)
 			if err != nil {
-				return err
+				return got, err
 			}
 			req.AsOf = list.AsOf
 		}
-		got, err := conn.client.Confirm(ctx, c.Key, req)
-		if err != nil {
-			return usageOf(err)
-		}
-		if c.JSON {
-			return printReview(e.stdout, got)
-		}
-		fmt.Fprintf(e.stdout, "%d concluded as %s, %d left\n", len(got.Concluded), strings.ReplaceAll(string(got.Classification), "_", " "), len(got.Left))
-		for _, l := range got.Left {
-			fmt.Fprintf(e.stdout, "  %s: %s\n", l.ID, l.Why)
-		}
-		return nil
+		return conn.client.Confirm(ctx, c.Key, req)
+	}, func(w io.Writer, got *api.Confirmed) error {
+		fmt.Fprintf(w, "%d concluded as %s, %d left\n", len(got.Concluded), strings.ReplaceAll(string(got.Classification), "_", " "), len(got.Left))
+		return writeLeft(w, got.Left)
 	})
+}
+
+// writeLeft says which members a decision about several left out, and why.
+func writeLeft(w io.Writer, left []api.Left) error {
+	for _, l := range left {
+		if _, err := fmt.Fprintf(w, "  %s: %s\n", l.ID, l.Why); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -11,21 +11,13 @@ import (
 	"github.com/aluskort/aluskort/internal/api"
 )
 
-type reviewPlansCmd struct {
-	JSON bool `name:"json" help:"Print JSON."`
-	reach
-}
+type reviewPlansCmd struct{ query }
 
 // Run shows the plans.
 func (c *reviewPlansCmd) Run(e *env) error {
-	return c.withAPI(e, func(ctx context.Context, conn connection) error {
-		list, err := conn.client.Plans(ctx)
-		if err != nil {
-			return err
-		}
-		if c.JSON {
-			return printReview(e.stdout, list)
-		}
+	return ask(&c.query, e, func(ctx context.Context, conn connection) (api.PlanList, error) {
+		return conn.client.Plans(ctx)
+	}, func(w io.Writer, list *api.PlanList) error {
 		var b strings.Builder
 		for i := range list.Plans {
 			writeWaitingPlan(&b, &list.Plans[i])
@@ -34,7 +26,7 @@ func (c *reviewPlansCmd) Run(e *env) error {
 		if list.Truncated {
 			b.WriteString("more wait than are shown; decide about these first\n")
 		}
-		_, err = io.WriteString(e.stdout, b.String())
+		_, err := io.WriteString(w, b.String())
 		return err
 	})
 }
@@ -56,8 +48,7 @@ type reviewAcceptCmd struct {
 	Reason string   `required:"" help:"Why; it stands in the audit trail."`
 	Except []string `help:"Investigations that do not fit and keep waiting." placeholder:"ID"`
 	AsOf   string   `required:"" help:"Time of the list that you looked at, as it printed it; what changed since keeps waiting." placeholder:"TIME"`
-	JSON   bool     `name:"json" help:"Print JSON."`
-	reach
+	query
 }
 
 // Run approves a plan. What is approved is named one by one, with version and plan: what came or
@@ -67,32 +58,25 @@ func (c *reviewAcceptCmd) Run(e *env) error {
 	if err != nil {
 		return &usageError{fmt.Sprintf("--as-of %q is no time such as 2026-03-03T07:00:00Z", c.AsOf)}
 	}
-	return c.withAPI(e, func(ctx context.Context, conn connection) error {
+	return ask(&c.query, e, func(ctx context.Context, conn connection) (got api.Approved, err error) {
 		list, err := conn.client.Plans(ctx)
 		if err != nil {
-			return err
+			return got, err
 		}
 		i := slices.IndexFunc(list.Plans, func(p api.Plan) bool { return p.Key == c.Key })
 		if i < 0 {
-			return &usageError{fmt.Sprintf("no plan that waits has the key %q; review plans lists them", inert(c.Key, 40))}
+			return got, &usageError{fmt.Sprintf("no plan that waits has the key %q; review plans lists them", inert(c.Key, 40))}
 		}
 		req, left, err := c.request(&list.Plans[i], at)
 		if err != nil {
-			return err
+			return got, err
 		}
-		got, err := conn.client.ApprovePlan(ctx, c.Key, req)
-		if err != nil {
-			return usageOf(err)
-		}
+		got, err = conn.client.ApprovePlan(ctx, c.Key, req)
 		got.Left = append(got.Left, left...)
-		if c.JSON {
-			return printReview(e.stdout, got)
-		}
-		fmt.Fprintf(e.stdout, "%d approved, %d left\n", len(got.Approved), len(got.Left))
-		for _, l := range got.Left {
-			fmt.Fprintf(e.stdout, "  %s: %s\n", l.ID, l.Why)
-		}
-		return nil
+		return got, err
+	}, func(w io.Writer, got *api.Approved) error {
+		fmt.Fprintf(w, "%d approved, %d left\n", len(got.Approved), len(got.Left))
+		return writeLeft(w, got.Left)
 	})
 }
 

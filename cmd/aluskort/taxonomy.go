@@ -49,35 +49,24 @@ func (c *taxonomyImportCmd) Run(e *env) error {
 				fmt.Fprintf(e.stdout, "  %s\n", inert(r, 300))
 			}
 		}
-		if conn.node != nil {
-			return conn.node.Settled(ctx)
-		}
-		return nil
+		return conn.settled(ctx)
 	})
 }
 
-type taxonomyStatusCmd struct {
-	JSON bool `name:"json" help:"Print JSON."`
-	reach
-}
+type taxonomyStatusCmd struct{ query }
 
 // Run prints the versions.
 func (c *taxonomyStatusCmd) Run(e *env) error {
-	return c.withAPI(e, func(ctx context.Context, conn connection) error {
-		s, err := conn.client.Taxonomy(ctx)
-		if err != nil {
-			return err
-		}
-		if c.JSON {
-			return json.NewEncoder(e.stdout).Encode(s)
-		}
+	return ask(&c.query, e, func(ctx context.Context, conn connection) (api.TaxonomyStatus, error) {
+		return conn.client.Taxonomy(ctx)
+	}, func(w io.Writer, s *api.TaxonomyStatus) error {
 		origin := "imported over the shipped table"
 		if s.Shipped {
 			origin = "the shipped table; `aluskort taxonomy import` reads MITRE's own files"
 		}
-		fmt.Fprintf(e.stdout, "%d techniques: %s\n", s.Techniques, origin)
+		fmt.Fprintf(w, "%d techniques: %s\n", s.Techniques, origin)
 		for _, part := range slices.Sorted(maps.Keys(s.Versions)) {
-			fmt.Fprintf(e.stdout, "  %-12s %s\n", part, s.Versions[part])
+			fmt.Fprintf(w, "  %-12s %s\n", part, s.Versions[part])
 		}
 		return nil
 	})
