@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -20,6 +21,8 @@ const (
 	keepAnswers = 10_000
 	keepFor     = 24 * time.Hour
 	maxKey      = 200
+	// decideWithin bounds a decision that outlives the request it came with.
+	decideWithin = time.Minute
 )
 
 // answers remembers what requests with an Idempotency-Key were answered. It is safe for
@@ -127,7 +130,8 @@ func (a *API) once(decide func(*http.Request) (any, error)) func(http.ResponseWr
 	}
 }
 
-// answer runs the decision and fills the entry, whatever happens.
+// answer runs the decision and fills the entry, whatever happens. It goes on when the caller goes away:
+// that is when the same request comes again and waits for this one.
 func (a *API) answer(r *http.Request, id [32]byte, e *answered, decide func(*http.Request) (any, error)) {
 	defer close(e.done)
 	e.err = problem(CodeInternal, "") // stays when decide panics
@@ -136,7 +140,9 @@ func (a *API) answer(r *http.Request, id [32]byte, e *answered, decide func(*htt
 			a.keys.forget(id, e)
 		}
 	}()
-	body, err := decide(r)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), decideWithin)
+	defer cancel()
+	body, err := decide(r.WithContext(ctx))
 	if err != nil {
 		e.err = err
 		return

@@ -200,7 +200,10 @@ func (c *Consultant) finished(list []orchestrate.Consulted) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i := range list {
-		delete(c.active, list[i].Job.Investigation.ID)
+		// It may have been claimed again since it was let go.
+		if id := list[i].Job.Investigation.ID; c.active[id].Attempts == list[i].Job.Attempts {
+			delete(c.active, id)
+		}
 		switch {
 		case list[i].Unavailable:
 			c.rest = list[i].Later

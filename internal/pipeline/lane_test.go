@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -141,9 +142,13 @@ func TestBulkStandsAside(t *testing.T) {
 type absent struct {
 	blob.Store
 	failures int
+	asked    func() // before each answer
 }
 
 func (a *absent) Get(context.Context, string, string) ([]byte, error) {
+	if a.asked != nil {
+		a.asked()
+	}
 	if a.failures--; a.failures >= 0 {
 		return nil, blob.ErrUnavailable
 	}
@@ -166,7 +171,12 @@ func TestWhatNeedsAnAbsentObjectHoldsUpNobody(t *testing.T) {
 	fields := func(string, []byte) (alert.Fields, error) { return alert.Fields{}, nil }
 	for _, l := range lanes {
 		t.Run("parser "+l.raw, func(t *testing.T) {
-			p := &Parser{Stage: Stage{Clock: hasty{}, Log: slog.New(slog.DiscardHandler)}, Entities: swelling(1), Fields: fields, Blobs: &absent{failures: 3}}
+			p := &Parser{Stage: Stage{Clock: hasty{}, Log: slog.New(slog.DiscardHandler)}, Entities: swelling(1), Fields: fields}
+			p.Blobs = &absent{failures: 3, asked: func() {
+				if !p.Ready() {
+					t.Error("an object store that is away closes the intake")
+				}
+			}}
 			rec := stored(t, "1")
 			work, err := p.parse(t.Context(), l, bus.Batch{Records: []bus.Record{rec, frame(t, "2")}})
 			if err != nil || len(work.out) != 2 || len(work.letters) != 0 {
@@ -197,5 +207,30 @@ func TestAVerdictWaitsForItsObjectInTheBulkLane(t *testing.T) {
 		if _, err := p.Engine.Locate(t.Context(), "a", "test", id); err != nil {
 			t.Errorf("alert %s: %v", id, err)
 		}
+	}
+}
+
+// While it waits, whoever changes what verdicts rest on is not held up, and so neither are the lanes
+// that would wait behind them.
+func TestWaitingForAnObjectHoldsNothing(t *testing.T) {
+	p := openPath(t, weights{})
+	p.Steady = new(sync.RWMutex)
+	asked := 0
+	p.Blobs = &absent{failures: 3, asked: func() {
+		asked++
+		if !p.Steady.TryLock() {
+			t.Error("knowledge cannot change while a batch waits for its objects")
+			return
+		}
+		p.Steady.Unlock()
+	}}
+	rec := stored(t, "1")
+	rec.Topic = bus.AlertsNormalizedBulk
+	if err := p.Bus.Produce(t.Context(), []bus.Record{rec}); err != nil {
+		t.Fatal(err)
+	}
+	p.run(t, 1)
+	if asked < 4 {
+		t.Errorf("asked %d times", asked)
 	}
 }

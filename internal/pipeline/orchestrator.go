@@ -113,9 +113,11 @@ func (o *Orchestrator) drain(ctx context.Context, step func(context.Context) (in
 
 type evaluated struct {
 	batch bus.Batch
-	work  *orchestrate.Evaluated
-	// origin is the record that a message of the batch came in.
-	origin map[*alert.Message]*bus.Record
+	// messages are those that could be read, and origin the records that they came in.
+	messages   []*alert.Message
+	origin     map[*alert.Message]*bus.Record
+	unreadable []bus.DeadLetter
+	work       *orchestrate.Evaluated
 }
 
 // Run works on all lanes until ctx ends.
@@ -163,9 +165,12 @@ func (o *Orchestrator) run(ctx context.Context, l lane) error {
 			}
 			o.Precedence.begin(l)
 			o.Precedence.aside(ctx, l)
-			o.begin()
-			ev, err := o.evaluate(ctx, l, batch)
+			ev, err := o.read(ctx, l, batch)
 			if err != nil {
+				return ended(ctx, err)
+			}
+			o.begin()
+			if err := o.evaluate(ctx, &ev); err != nil {
 				o.end()
 				return ended(ctx, err)
 			}
@@ -203,10 +208,10 @@ func (o *Orchestrator) run(ctx context.Context, l lane) error {
 	return errors.Join(g.Wait(), consumer.Close())
 }
 
-func (o *Orchestrator) evaluate(ctx context.Context, l lane, batch bus.Batch) (ev evaluated, err error) {
+// read reads the messages of a batch. It may wait for the object store for as long as that is away,
+// so nothing that others wait for is held meanwhile.
+func (o *Orchestrator) read(ctx context.Context, l lane, batch bus.Batch) (ev evaluated, err error) {
 	ev = evaluated{batch: batch, origin: make(map[*alert.Message]*bus.Record, len(batch.Records))}
-	var b orchestrate.Batch
-	var letters []bus.DeadLetter
 	var later []bus.Record
 	for i := range batch.Records {
 		rec := &batch.Records[i]
@@ -219,24 +224,28 @@ func (o *Orchestrator) evaluate(ctx context.Context, l lane, batch bus.Batch) (e
 			continue
 		}
 		if err != nil {
-			letters = append(letters, letterOf(rec, err))
+			ev.unreadable = append(ev.unreadable, letterOf(rec, err))
 			continue
 		}
 		ev.origin[m] = rec
-		b.Messages = append(b.Messages, m)
-	}
-	for tp, next := range batch.Next {
-		b.Offsets = append(b.Offsets, offsetOf(tp, batch.From[tp], next))
-	}
-	if ev.work, err = o.Engine.Evaluate(ctx, b); err != nil {
-		return ev, err
+		ev.messages = append(ev.messages, m)
 	}
 	if len(later) > 0 {
-		if err := o.retry(ctx, bulk.normalized, nil, func() error { return o.Bus.Produce(ctx, later) }); err != nil {
-			return ev, err
-		}
+		err = o.retry(ctx, bulk.normalized, nil, func() error { return o.Bus.Produce(ctx, later) })
 	}
-	return ev, o.bury(ctx, append(letters, ev.letters(ev.work.Refused)...))
+	return ev, err
+}
+
+// evaluate weighs the messages of a batch; what cannot be is with the dead letters afterwards.
+func (o *Orchestrator) evaluate(ctx context.Context, ev *evaluated) (err error) {
+	b := orchestrate.Batch{Messages: ev.messages}
+	for tp, next := range ev.batch.Next {
+		b.Offsets = append(b.Offsets, offsetOf(tp, ev.batch.From[tp], next))
+	}
+	if ev.work, err = o.Engine.Evaluate(ctx, b); err != nil {
+		return err
+	}
+	return o.bury(ctx, append(ev.unreadable, ev.letters(ev.work.Refused)...))
 }
 
 // commit writes the verdicts of a batch. What cannot be processed because of its content goes to
@@ -291,7 +300,7 @@ func (o *Orchestrator) decode(ctx context.Context, l lane, rec *bus.Record) (*al
 	}
 	var raw []byte
 	final := func(err error) bool { return l.ahead || !errors.Is(err, blob.ErrUnavailable) }
-	err = o.retry(ctx, "object store", final, func() error {
+	err = o.patiently(ctx, "object store", final, func() error {
 		raw, err = l.read(ctx, o.Blobs, m.Alert.TenantID, m.RawRef)
 		return err
 	})

@@ -107,7 +107,7 @@ func (p *Parser) parse(ctx context.Context, l lane, batch bus.Batch) (*parsed, e
 			return nil
 		}
 		if errors.Is(err, blob.ErrUnavailable) {
-			return p.retry(ctx, "object store", func(err error) bool { return !errors.Is(err, blob.ErrUnavailable) }, func() error {
+			return p.patiently(ctx, "object store", func(err error) bool { return !errors.Is(err, blob.ErrUnavailable) }, func() error {
 				work.out[i], err = guarded(one)
 				failures[i] = err
 				return err

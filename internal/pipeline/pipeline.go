@@ -46,7 +46,7 @@ type Stage struct {
 	Owner string
 	// Precedence, when set, is shared by all stages of a process.
 	Precedence *Precedence
-	// failing is set while an engine that the stage needs does not answer.
+	// failing is set while an engine that the stage needs for every alert does not answer.
 	failing atomic.Bool
 }
 
@@ -55,11 +55,23 @@ func (s *Stage) Ready() bool { return !s.failing.Load() }
 
 // retry runs fn until it succeeds, fails for good or ctx ends. permanent errors are returned.
 func (s *Stage) retry(ctx context.Context, what string, permanent func(error) bool, fn func() error) error {
+	return s.patiently(ctx, what, permanent, func() error {
+		err := fn()
+		if err == nil {
+			s.failing.Store(false)
+		} else if ctx.Err() == nil && (permanent == nil || !permanent(err)) {
+			s.failing.Store(true)
+		}
+		return err
+	})
+}
+
+// patiently is retry for an engine that few alerts need, and that the process is ready without.
+func (s *Stage) patiently(ctx context.Context, what string, permanent func(error) bool, fn func() error) error {
 	wait := minBackoff
 	for {
 		err := fn()
 		if err == nil {
-			s.failing.Store(false)
 			return nil
 		}
 		if ctx.Err() != nil {
@@ -68,7 +80,6 @@ func (s *Stage) retry(ctx context.Context, what string, permanent func(error) bo
 		if permanent != nil && permanent(err) {
 			return err
 		}
-		s.failing.Store(true)
 		s.Log.Error("engine failed, trying again", "what", what, "in", wait, "error", err)
 		t := s.Clock.NewTimer(wait/2 + rand.N(wait/2))
 		select {

@@ -85,9 +85,7 @@ func (s *Source) ask(ctx context.Context, tenant string, ids map[string]bool) (a
 		s.away.Release()
 		return out, ctx.Err()
 	}
-	if s.away.Told(err, s.cfg.Clock.Now()) {
-		s.changed(err)
-	}
+	s.tell(err)
 	if err != nil {
 		out.why = noAnswer
 		return out, nil
@@ -95,6 +93,16 @@ func (s *Source) ask(ctx context.Context, tenant string, ids map[string]bool) (a
 	s.kept.put(tenant, got, s.cfg.Clock.Now(), epoch)
 	maps.Copy(out.of, got)
 	return out, nil
+}
+
+// tell notes how asking the graph went. Batches ask side by side: what changed is told in the order in
+// which it did.
+func (s *Source) tell(err error) {
+	s.telling.Lock()
+	defer s.telling.Unlock()
+	if s.away.Told(err, s.cfg.Clock.Now()) {
+		s.changed(err)
+	}
 }
 
 func (s *Source) changed(err error) {

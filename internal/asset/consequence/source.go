@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/aluskort/aluskort/internal/alert"
@@ -64,6 +65,8 @@ type Source struct {
 	cfg  Config
 	kept cache
 	away absence.Absence
+	// telling is held while one says how asking went.
+	telling sync.Mutex
 }
 
 var _ evidence.Source = (*Source)(nil)

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/gaissmai/bart"
@@ -126,6 +127,9 @@ func (b *Builder) Build() *Index {
 type Live struct {
 	index   atomic.Pointer[Index]
 	failure atomic.Pointer[string]
+	// refresh is held from the reading of the rows until they are in use, so that what was read
+	// earlier never comes after what was read later.
+	refresh sync.Mutex
 	// resident says that Refresh leaves out what Remote asks for.
 	resident bool
 }

@@ -289,6 +289,8 @@ func (s *Store) index(ctx context.Context, now time.Time, resident bool) (index 
 // Refresh puts a new index into use. When that fails the old one stays, and a Live that never
 // had one says why.
 func (s *Store) Refresh(ctx context.Context, live *Live, now time.Time) error {
+	live.refresh.Lock()
+	defer live.refresh.Unlock()
 	index, err := s.index(ctx, now, live.resident)
 	if err != nil {
 		live.Fail(err)

@@ -1,6 +1,7 @@
 package intel
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -176,5 +177,56 @@ func BenchmarkImport10k(b *testing.B) {
 		if _, err := s.Import(b.Context(), "acme", strings.NewReader(text.String()), Options{Now: now}); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// slow is a database that does something between what it read and its answer, once.
+type slow struct {
+	store.DB
+	between func()
+}
+
+func (s *slow) View(ctx context.Context, fn func(store.Tx) error) error {
+	err := s.DB.View(ctx, fn)
+	if between := s.between; between != nil {
+		s.between = nil
+		between()
+	}
+	return err
+}
+
+// Of imports at the same time, one that reads the indicators early and is done late does not take back
+// what the other one put into use.
+func TestASlowRefreshTakesNothingBack(t *testing.T) {
+	_, db := openStore(t)
+	late := &slow{DB: db}
+	s, live := NewStore(late), NewLive()
+	bring := func(name string) {
+		if _, err := s.Import(t.Context(), "acme", strings.NewReader(name+"\n"), Options{Feed: name, Now: now}); err != nil {
+			t.Error(err)
+		}
+	}
+	refresh := func() {
+		if err := s.Refresh(t.Context(), live, now); err != nil {
+			t.Error(err)
+		}
+	}
+	bring("evil.example")
+	other := make(chan struct{})
+	late.between = func() {
+		bring("worse.example")
+		go func() {
+			defer close(other)
+			refresh()
+		}()
+		select {
+		case <-other:
+		case <-time.After(100 * time.Millisecond): // it waits for this one
+		}
+	}
+	refresh()
+	<-other
+	if x, why := live.Index(); x == nil || x.Len() != 2 {
+		t.Errorf("an import is not in use: %v %s", x, why)
 	}
 }

@@ -21,6 +21,8 @@ const (
 	resetModel = `UPDATE incident_memory SET model = '' WHERE model <> '' AND model <> $1`
 	markDone   = `UPDATE incident_memory SET model = $1 WHERE seq = $2 AND revision = $3`
 	deleteGone = `DELETE FROM incident_memory WHERE seq = $1 AND revision = $2 AND gone = 1`
+	// What another process indexed meanwhile may have been written over.
+	indexAgain = `UPDATE incident_memory SET model = '' WHERE tenant = $1 AND investigation = $2`
 )
 
 // Index brings the vector engine up to date by one batch and returns how many incidents it took; 0
@@ -50,23 +52,43 @@ func (m *Memory) Index(ctx context.Context) (int, error) {
 			return 0, err
 		}
 	}
-	err = m.cfg.DB.Update(ctx, func(tx store.Tx) error {
-		for i := range list {
-			query, args := markDone, []any{m.cfg.Embedder.Model().String(), list[i].seq, list[i].revision}
-			if list[i].gone {
-				query, args = deleteGone, []any{list[i].seq, list[i].revision}
-			}
-			if _, err := tx.Exec(query, args...); err != nil {
-				return err
-			}
-		}
-		return nil
+	var left map[string][]vector.ID
+	err = m.cfg.DB.Update(ctx, func(tx store.Tx) (err error) {
+		left, err = m.done(tx, list)
+		return err
 	})
 	if err != nil {
 		return 0, fmt.Errorf("note what is indexed: %w", err)
 	}
 	m.generation.Add(1)
-	return len(list), nil
+	return len(list), m.remove(ctx, left)
+}
+
+// done notes what was indexed. Several processes do that side by side: where another has come to a
+// later revision of an incident, its point may have been written over and is made again, and points of
+// incidents that are no more are returned.
+func (m *Memory) done(tx store.Tx, list []row) (left map[string][]vector.ID, err error) {
+	for i := range list {
+		r := &list[i]
+		query, args := markDone, []any{m.cfg.Embedder.Model().String(), r.seq, r.revision}
+		if r.gone {
+			query, args = deleteGone, []any{r.seq, r.revision}
+		}
+		n, err := tx.Exec(query, args...)
+		if err == nil && n == 0 {
+			n, err = tx.Exec(indexAgain, r.Tenant, r.Investigation)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if n == 0 && !r.gone && m.cfg.Vectors != nil {
+			if left == nil {
+				left = map[string][]vector.ID{}
+			}
+			left[r.Tenant] = append(left[r.Tenant], pointID(r.Investigation))
+		}
+	}
+	return left, nil
 }
 
 // ensure makes the collection, and marks what another embedder made, once.
@@ -116,14 +138,22 @@ func (m *Memory) move(ctx context.Context, list []row) error {
 			points[tenant] = append(points[tenant], vector.Point{ID: pointID(r.Investigation), Vector: vectors[i], Payload: m.payload(r)})
 		}
 	}
-	for tenant, ids := range gone {
-		if err := m.cfg.Vectors.Delete(ctx, tenant, m.collection.Name, ids); err != nil {
-			return fmt.Errorf("remove incidents: %w", err)
-		}
+	if err := m.remove(ctx, gone); err != nil {
+		return err
 	}
 	for tenant, some := range points {
 		if err := m.cfg.Vectors.Upsert(ctx, tenant, m.collection.Name, some); err != nil {
 			return fmt.Errorf("index incidents: %w", err)
+		}
+	}
+	return nil
+}
+
+// remove takes points out of the vector engine.
+func (m *Memory) remove(ctx context.Context, points map[string][]vector.ID) error {
+	for tenant, ids := range points {
+		if err := m.cfg.Vectors.Delete(ctx, tenant, m.collection.Name, ids); err != nil {
+			return fmt.Errorf("remove incidents: %w", err)
 		}
 	}
 	return nil

@@ -45,6 +45,8 @@ type away struct {
 	// stalls makes a search wait until it is given up; asked counts searches.
 	stalls bool
 	asked  int
+	// before is called before the next upsert.
+	before func()
 }
 
 var errTaken = fmt.Errorf("%w: taken away", vector.ErrUnavailable)
@@ -64,6 +66,10 @@ func (a *away) Search(ctx context.Context, tenant, name string, q vector.Query) 
 func (a *away) Upsert(ctx context.Context, tenant, name string, p []vector.Point) error {
 	if a.gone {
 		return errTaken
+	}
+	if before := a.before; before != nil {
+		a.before = nil
+		before()
 	}
 	return a.Engine.Upsert(ctx, tenant, name, p)
 }
@@ -386,6 +392,53 @@ type movable struct {
 }
 
 func (m *movable) Now() time.Time { return m.now }
+
+// Several processes index the same incidents. One that is slow may write an older state over a newer
+// one, which is then made again.
+func TestASlowIndexerDoesNotHaveTheLastWord(t *testing.T) {
+	t.Run("decided by a person meanwhile", func(t *testing.T) {
+		f := newFixture(t)
+		other := newMemory(t, f)
+		i := incident(1, "dcsync", "Directory replication from a workstation", "T1003.006")
+		f.record(byMachine(i))
+		f.vectors.before = func() {
+			f.record(i)
+			if _, err := other.Index(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+		f.index()
+		if got := ids(f.similar(asks(incident(2, "dcsync", "Directory replication from a workstation", "T1003.006")))); len(got) != 1 {
+			t.Errorf("the decision of a person is not found: %v", got)
+		}
+	})
+	t.Run("forgotten meanwhile", func(t *testing.T) {
+		f := newFixture(t)
+		other := newMemory(t, f)
+		i := incident(1, "dcsync", "Directory replication from a workstation", "T1003.006")
+		f.record(i)
+		f.vectors.before = func() {
+			f.update(func(tx store.Tx) error { return f.Forget(tx, tenant, i.Investigation) })
+			if _, err := other.Index(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+		f.index()
+		if n, err := f.vectors.Count(t.Context(), tenant, f.collection.Name, vector.Filter{}); n != 0 || err != nil {
+			t.Errorf("%d points are left of what was forgotten, %v", n, err)
+		}
+	})
+}
+
+// newMemory is another process on the same engines.
+func newMemory(t *testing.T, f *fixture) *Memory {
+	t.Helper()
+	m, err := New(Config{DB: f.db, Vectors: f.vectors, Embedder: embed.Lexical{}, Clock: clock.Fixed(now)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
 
 func TestForgotten(t *testing.T) {
 	f := newFixture(t)

@@ -53,15 +53,22 @@ func (e *Dir) PutMany(ctx context.Context, tenant string, objects [][]byte) ([]s
 			return nil, err
 		}
 		o := object{place: place(escaped, digest), bytes: b}
-		if seen[o.place] || e.has(&o) {
-			continue
-		}
-		seen[o.place] = true
-		if len(b) < largeObject {
+		large := len(b) >= largeObject
+		has := !seen[o.place] && e.has(&o)
+		switch {
+		case seen[o.place], has && !large:
+		case has:
+			// Somebody else may have put it there just now: its bytes are durable, its name need not be.
+			err = syncChain(e.disk, e.root, filepath.Join(e.root, filepath.FromSlash(o.place)))
+		case large:
+			err = store(e.disk, e.root, &o, true)
+		default:
 			small = append(small, o)
-		} else if err := store(e.disk, e.root, &o, true); err != nil {
+		}
+		if err != nil {
 			return nil, unavailable(fmt.Errorf("put %s: %w", refs[i], err))
 		}
+		seen[o.place] = true
 	}
 	for len(small) > 0 {
 		n := fit(small)

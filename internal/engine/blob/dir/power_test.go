@@ -500,6 +500,19 @@ func (deafDisk) SyncDir(dir string) error {
 	return osDisk{}.SyncDir(dir)
 }
 
+// A large object that is in its place while nobody knows whether its name is durable is not
+// acknowledged to the next one either.
+func TestTheSecondPutOfALargeObjectIsDurableToo(t *testing.T) {
+	e := mustOpen(t, Config{Root: t.TempDir()}, deafDisk{})
+	defer func() { _ = e.Close() }()
+	b := bytes.Repeat([]byte("x"), largeObject)
+	for n := range 2 {
+		if _, err := e.Put(t.Context(), "acme", b); !errors.Is(err, blob.ErrUnavailable) {
+			t.Errorf("put %d: %v", n+1, err)
+		}
+	}
+}
+
 // TestJournalCutAtEveryByte reads journals that end anywhere.
 func TestJournalCutAtEveryByte(t *testing.T) {
 	var whole []byte
