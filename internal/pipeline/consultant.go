@@ -200,9 +200,10 @@ func (c *Consultant) finished(list []orchestrate.Consulted) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i := range list {
-		// It may have been claimed again since it was let go.
-		if id := list[i].Job.Investigation.ID; c.active[id].Attempts == list[i].Job.Attempts {
-			delete(c.active, id)
+		// It may have been claimed again since it was let go. Each claim has read the investigation for
+		// itself, which tells them apart; the number of attempts begins anew with a new job.
+		if done := list[i].Job.Investigation; c.active[done.ID].Investigation == done {
+			delete(c.active, done.ID)
 		}
 		switch {
 		case list[i].Unavailable:

@@ -55,23 +55,20 @@ func (s *Stage) Ready() bool { return !s.failing.Load() }
 
 // retry runs fn until it succeeds, fails for good or ctx ends. permanent errors are returned.
 func (s *Stage) retry(ctx context.Context, what string, permanent func(error) bool, fn func() error) error {
-	return s.patiently(ctx, what, permanent, func() error {
-		err := fn()
-		if err == nil {
-			s.failing.Store(false)
-		} else if ctx.Err() == nil && (permanent == nil || !permanent(err)) {
-			s.failing.Store(true)
-		}
-		return err
-	})
+	return s.keepTrying(ctx, what, permanent, s.failing.Store, fn)
 }
 
 // patiently is retry for an engine that few alerts need, and that the process is ready without.
 func (s *Stage) patiently(ctx context.Context, what string, permanent func(error) bool, fn func() error) error {
+	return s.keepTrying(ctx, what, permanent, func(bool) {}, fn)
+}
+
+func (s *Stage) keepTrying(ctx context.Context, what string, permanent func(error) bool, failing func(bool), fn func() error) error {
 	wait := minBackoff
 	for {
 		err := fn()
 		if err == nil {
+			failing(false)
 			return nil
 		}
 		if ctx.Err() != nil {
@@ -80,6 +77,7 @@ func (s *Stage) patiently(ctx context.Context, what string, permanent func(error
 		if permanent != nil && permanent(err) {
 			return err
 		}
+		failing(true)
 		s.Log.Error("engine failed, trying again", "what", what, "in", wait, "error", err)
 		t := s.Clock.NewTimer(wait/2 + rand.N(wait/2))
 		select {
