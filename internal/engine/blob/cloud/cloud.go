@@ -8,9 +8,10 @@
 // shortens one. What a put that failed, or a deletion that was cut off, left of them can retain a
 // later object of that name longer, never shorter.
 //
-// Contract-tested: the suite runs on the in-memory driver of gocloud.dev, not on the services. (Its
-// file driver does not list in the order of names.) Drivers of the services are linked by the build
-// tag "cloud" only: see OpenGCS and OpenAzure.
+// The suite runs on the in-memory driver of gocloud.dev (its file driver does not list in the order
+// of names) and, over the clients of the services, on emulators of both: fake-gcs-server and Azurite.
+// The services themselves were not tried. Their drivers are linked by the build tag "cloud" only:
+// see OpenGCS and OpenAzure.
 package cloud
 
 import (

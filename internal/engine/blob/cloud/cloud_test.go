@@ -33,28 +33,37 @@ func (c *movable) advance(d time.Duration) {
 	c.at = c.at.Add(d)
 }
 
-func TestSuite(t *testing.T) {
+const prefix = "soc/aluskort"
+
+// suite runs the suite; open opens what nothing is in yet.
+func suite(t *testing.T, open func(t *testing.T, cfg Config) *Bucket) {
 	blobtest.Run(t, func(t *testing.T) *blobtest.Fixture {
-		raw := memblob.OpenBucket(nil)
 		c := &movable{at: time.Now().UTC().Truncate(time.Microsecond)}
-		b, err := New(raw, Config{Prefix: "soc/aluskort", Clock: c})
-		if err != nil {
-			t.Fatal(err)
-		}
+		b := open(t, Config{Prefix: prefix, Clock: c})
 		overwrite := func(key string) error {
-			a, err := raw.Attributes(t.Context(), key)
+			a, err := b.bucket.Attributes(t.Context(), key)
 			if err != nil {
 				return err
 			}
-			return raw.WriteAll(t.Context(), key, []byte("Evidence"), &blob.WriterOptions{Metadata: a.Metadata})
+			return b.bucket.WriteAll(t.Context(), key, []byte("Evidence"), &blob.WriterOptions{Metadata: a.Metadata})
 		}
 		return &blobtest.Fixture{
 			Engine: b, Now: c.Now, Advance: c.advance,
 			DamageContent: func(tenant, ref string) error {
-				return overwrite("soc/aluskort/" + tenant + "/content/" + ref[7:9] + "/" + ref[7:])
+				return overwrite(prefix + "/" + tenant + "/content/" + ref[7:9] + "/" + ref[7:])
 			},
-			DamageNamed: func(tenant, name string) error { return overwrite("soc/aluskort/" + tenant + "/named/" + name) },
+			DamageNamed: func(tenant, name string) error { return overwrite(prefix + "/" + tenant + "/named/" + name) },
 		}
+	})
+}
+
+func TestSuite(t *testing.T) {
+	suite(t, func(t *testing.T, cfg Config) *Bucket {
+		b, err := New(memblob.OpenBucket(nil), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
 	})
 }
 

@@ -67,15 +67,7 @@ func OpenAzure(ctx context.Context, s Azure, cfg Config) (*Bucket, error) {
 	if err := s.check(); err != nil {
 		return nil, err
 	}
-	o := azureblob.ServiceURLOptions{AccountName: s.Account, StorageDomain: s.Domain, SASToken: s.sas()}
-	if loopback(s.Domain) {
-		o.IsLocalEmulator, o.Protocol = true, "http"
-	}
-	service, err := azureblob.NewServiceURL(&o)
-	if err != nil {
-		return nil, fmt.Errorf("%w: account of Azure: %w", contract.ErrInvalid, err)
-	}
-	client, err := s.client(service)
+	client, err := s.client()
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +82,15 @@ func (s *Azure) sas() string {
 	return os.Getenv("AZURE_STORAGE_SAS_TOKEN")
 }
 
-func (s *Azure) client(service azureblob.ServiceURL) (*container.Client, error) {
+func (s *Azure) client() (*container.Client, error) {
+	o := azureblob.ServiceURLOptions{AccountName: s.Account, StorageDomain: s.Domain, SASToken: s.sas()}
+	if loopback(s.Domain) {
+		o.IsLocalEmulator, o.Protocol = true, "http"
+	}
+	service, err := azureblob.NewServiceURL(&o)
+	if err != nil {
+		return nil, fmt.Errorf("%w: account of Azure: %w", contract.ErrInvalid, err)
+	}
 	if s.KeyFile == "" {
 		c, err := azureblob.NewDefaultClient(service, azureblob.ContainerName(s.Container))
 		if err != nil {
