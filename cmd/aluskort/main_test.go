@@ -166,7 +166,7 @@ func TestBenchFlood(t *testing.T) {
 		refused, audit bool
 	}{
 		{[]string{"--watch", "critical"}, false, true},
-		{[]string{"--watch", "tenant", "--tenant-rate", "1"}, true, false},
+		{[]string{"--watch", "tenant", "--tenant-rate", "2"}, true, false},
 	} {
 		args := append([]string{"bench", "flood", "--json", "--seconds", "1", "--onset", "1", "--flood", "400"}, tt.args...)
 		code, out, errs := aluskort(t, "", args...)
@@ -189,7 +189,7 @@ func TestBenchFlood(t *testing.T) {
 }
 
 func TestBenchFloodRefusesWhatMakesNoSense(t *testing.T) {
-	for _, args := range [][]string{{"--rate", "0"}, {"--flood", "0"}, {"--flood", "-1"}, {"--seconds", "0"}, {"--onset", "-1"}, {"--watch", "all"}} {
+	for _, args := range [][]string{{"--rate", "0"}, {"--flood", "0"}, {"--flood", "-1"}, {"--seconds", "0"}, {"--rounds", "0"}, {"--onset", "-1"}, {"--watch", "all"}} {
 		code, _, errs := aluskort(t, "", append([]string{"bench", "flood"}, args...)...)
 		if code != exitUsage || !strings.Contains(errs, strings.TrimPrefix(args[0], "--")) {
 			t.Errorf("%v: exit %d, %s", args, code, errs)
