@@ -86,7 +86,7 @@ func (e *Engine) Evaluate(ctx context.Context, b Batch) (*Evaluated, error) {
 		return nil, err
 	}
 	items, failures := make([]*item, len(b.Messages)), make([]error, len(b.Messages))
-	err = parallel.For(len(b.Messages), func(i int) error {
+	err = parallel.Within(ctx, len(b.Messages), func(i int) error {
 		failures[i] = e.guard("", func() (err error) {
 			if items[i], err = e.evaluate(b.Messages[i], findings, i); err == nil && unread[i] {
 				items[i].folded.Blind = append(items[i].folded.Blind, unreadNote)
@@ -206,7 +206,7 @@ const unreadNote = "native record: cannot be read again"
 func (e *Engine) gather(ctx context.Context, msgs []*alert.Message) (findings [][]evidence.Finding, unread []bool, err error) {
 	subjects := make([]evidence.Subject, len(msgs))
 	unread = make([]bool, len(msgs))
-	err = parallel.For(len(msgs), func(i int) error {
+	err = parallel.Within(ctx, len(msgs), func(i int) error {
 		a := &msgs[i].Alert
 		if a.Fields == nil {
 			var fields alert.Fields

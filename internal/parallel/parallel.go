@@ -2,6 +2,7 @@
 package parallel
 
 import (
+	"context"
 	"errors"
 	"runtime"
 	"sync"
@@ -11,13 +12,28 @@ import (
 // parallelFrom is the number of items below which a second goroutine costs more than it brings.
 const parallelFrom = 16
 
+type spareKey struct{}
+
+// Spare returns a context whose Within leaves one processor to others, where there are several.
+func Spare(ctx context.Context) context.Context { return context.WithValue(ctx, spareKey{}, true) }
+
+// Within is For on the processors that ctx may have: all, or all but one (see Spare).
+func Within(ctx context.Context, n int, fn func(i int) error) error {
+	workers := runtime.GOMAXPROCS(0)
+	if spare, _ := ctx.Value(spareKey{}).(bool); spare {
+		workers--
+	}
+	return run(workers, n, fn)
+}
+
 // For runs fn for 0..n-1 on all processors and returns the joined errors. Items are
 // claimed one by one, so a slow one does not hold up a fixed share. After each, whoever else is
 // ready runs: else a batch holds every processor for a whole slice of 10 ms, and work that goes
 // through ten hands waits ten times.
-func For(n int, fn func(i int) error) error {
-	workers := min(runtime.GOMAXPROCS(0), n)
-	if n < parallelFrom || workers < 2 {
+func For(n int, fn func(i int) error) error { return run(runtime.GOMAXPROCS(0), n, fn) }
+
+func run(workers, n int, fn func(i int) error) error {
+	if n < parallelFrom {
 		var errs []error
 		for i := range n {
 			errs = append(errs, fn(i))
@@ -30,7 +46,7 @@ func For(n int, fn func(i int) error) error {
 		mu   sync.Mutex
 		errs []error
 	)
-	for range workers {
+	for range max(1, min(workers, n)) {
 		wg.Go(func() {
 			for {
 				i := int(next.Add(1)) - 1

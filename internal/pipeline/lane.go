@@ -13,6 +13,7 @@ import (
 	"github.com/aluskort/aluskort/internal/clock"
 	"github.com/aluskort/aluskort/internal/engine/blob"
 	"github.com/aluskort/aluskort/internal/engine/bus"
+	"github.com/aluskort/aluskort/internal/parallel"
 )
 
 // lane is a way that alerts take from the intake to their verdict (ADR 0013, ADR 0014). Each has
@@ -116,13 +117,28 @@ func (p *Precedence) end(l lane) {
 func (p *Precedence) limits(l lane) (b bus.BatchLimits) {
 	if p != nil && !l.ahead {
 		b.Fewer = func() int {
-			if since := p.clock.Now().UnixNano() - p.seen.Load(); since >= 0 && since < int64(smallFor) {
+			if p.company() {
 				return smallBatch
 			}
 			return maxBatch
 		}
 	}
 	return b
+}
+
+// company reports whether there was work ahead a short while ago.
+func (p *Precedence) company() bool {
+	since := p.clock.Now().UnixNano() - p.seen.Load()
+	return since >= 0 && since < int64(smallFor)
+}
+
+// sparing is the context in which a batch of the lane is parsed or evaluated: beside work ahead the
+// bulk lane leaves it a processor, so that it does not wait for one from hand to hand.
+func (p *Precedence) sparing(ctx context.Context, l lane) context.Context {
+	if p == nil || l.ahead || !p.company() {
+		return ctx
+	}
+	return parallel.Spare(ctx)
 }
 
 // maxBatch leaves the size of a batch to the bus.

@@ -123,10 +123,13 @@ func TestBulkStandsAside(t *testing.T) {
 		if fewer() != smallBatch {
 			t.Error("batches of the bulk lane are not small beside work ahead")
 		}
+		if ctx := t.Context(); p.sparing(ctx, bulk) == ctx || p.sparing(ctx, regular) != ctx {
+			t.Error("beside work ahead it is not the bulk lane, and it alone, that leaves a processor")
+		}
 		busy.Stop()
 		time.Sleep(smallFor + time.Millisecond)
-		if fewer() <= smallBatch {
-			t.Error("batches stay small although nothing is ahead any more")
+		if ctx := t.Context(); fewer() <= smallBatch || p.sparing(ctx, bulk) != ctx {
+			t.Error("batches stay small, or on fewer processors, although nothing is ahead any more")
 		}
 		if p.limits(urgent).Fewer != nil {
 			t.Error("a lane ahead is limited")

@@ -170,7 +170,7 @@ func (o *Orchestrator) run(ctx context.Context, l lane) error {
 				return ended(ctx, err)
 			}
 			o.begin()
-			if err := o.evaluate(ctx, &ev); err != nil {
+			if err := o.evaluate(o.Precedence.sparing(ctx, l), &ev); err != nil {
 				o.end()
 				return ended(ctx, err)
 			}

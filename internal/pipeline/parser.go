@@ -99,7 +99,7 @@ func (p *Parser) run(ctx context.Context, l lane) error {
 func (p *Parser) parse(ctx context.Context, l lane, batch bus.Batch) (*parsed, error) {
 	work := &parsed{batch: batch, out: make([]bus.Record, len(batch.Records))}
 	failures := make([]error, len(batch.Records))
-	err := parallel.For(len(batch.Records), func(i int) error {
+	err := parallel.Within(p.Precedence.sparing(ctx, l), len(batch.Records), func(i int) error {
 		one := func() (bus.Record, error) { return p.one(ctx, l, &batch.Records[i]) }
 		rec, err := guarded(one)
 		if errors.Is(err, blob.ErrUnavailable) && l.ahead {

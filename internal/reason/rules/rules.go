@@ -188,7 +188,7 @@ func (s *Source) Gather(ctx context.Context, subjects []evidence.Subject) ([]evi
 		}
 		return out, ctx.Err()
 	}
-	err := parallel.For(len(subjects), func(i int) error {
+	err := parallel.Within(ctx, len(subjects), func(i int) error {
 		out[i].Items, out[i].Tallies = s.match(subjects[i].Alert)
 		return ctx.Err()
 	})
