@@ -17,7 +17,8 @@ type spareKey struct{}
 // Spare returns a context whose Within leaves one processor to others, where there are several.
 func Spare(ctx context.Context) context.Context { return context.WithValue(ctx, spareKey{}, true) }
 
-// Within is For on the processors that ctx may have: all, or all but one (see Spare).
+// Within is For on the processors that ctx may have: all, or all but one (see Spare). It does not end
+// with ctx; fn sees to that.
 func Within(ctx context.Context, n int, fn func(i int) error) error {
 	workers := runtime.GOMAXPROCS(0)
 	if spare, _ := ctx.Value(spareKey{}).(bool); spare {

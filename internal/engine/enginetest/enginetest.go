@@ -1,5 +1,6 @@
 // Package enginetest tells tests where a real engine listens: PostgreSQL, Kafka, Redis, Qdrant,
-// Neo4j, an S3 server, emulators of Google Cloud Storage and Azure. scripts/engines starts them and sets the variables that are read here.
+// Neo4j, an S3 server, emulators of Google Cloud Storage and Azure. scripts/engines starts them and
+// sets the variables that are read here.
 package enginetest
 
 import (
